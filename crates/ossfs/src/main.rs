@@ -1,0 +1,2 @@
+//! ossfs.
+fn main() {}
