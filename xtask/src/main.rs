@@ -1,2 +1,44 @@
-//! xtask.
-fn main() {}
+//! `cargo xtask`: everything that is done with this repository besides `cargo build`.
+//!
+//! Each command is a module. None of them knows a shell, a fixed target directory or a network address: tools are
+//! found on PATH or installed below the target directory that cargo names.
+
+mod report;
+mod run;
+mod test;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Build, test and measure ossfs.", version = None)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check format, architecture, lints and docs, and run every test
+    ///
+    /// Ends with the line `N passed, N failed, N skipped`; a step that is not a test (format, lints, docs, a build)
+    /// counts as one failure when it fails. Missing system packages are installed when run as root.
+    Test(test::Arguments),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Test(arguments) => test::run(&arguments),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Children: each in a process group of its own, with a deadline, and none left behind.
+//!
+//! Invariant: `Task::run` returns only when the child has ended. On its deadline, and on Ctrl-C or SIGTERM to us, the
+//! group gets SIGTERM, so that test runners can end the groups they made themselves, and SIGKILL after a grace.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process_group};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+const POLL: Duration = Duration::from_millis(20);
+/// nextest gives its tests 5 s, then kills them: it must live longer than that.
+const GRACE: Duration = Duration::from_secs(12);
+/// After a child has ended, how long its output may still be held open by something it left.
+const OUTPUT_GRACE: Duration = Duration::from_secs(3);
+
+/// Ctrl-C or SIGTERM was seen: nothing new is started.
+pub(crate) fn interrupted() -> bool {
+    interruption().load(Ordering::Relaxed)
+}
+
+fn interruption() -> &'static Arc<AtomicBool> {
+    static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+    FLAG.get_or_init(|| {
+        let flag = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            // Without the handler a signal ends us at once, which is no worse than before.
+            let _ = signal_hook::flag::register(signal, Arc::clone(&flag));
+        }
+        flag
+    })
+}
+
+/// A command line with its surroundings.
+pub(crate) struct Task {
+    command: Command,
+    shown: String,
+    deadline: Duration,
+}
+
+/// How a child ended.
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    /// What it wrote to stdout, if that was asked for.
+    pub(crate) output: String,
+}
+
+impl Task {
+    pub(crate) fn new(program: impl AsRef<OsStr>, deadline: Duration) -> Task {
+        let mut command = Command::new(program.as_ref());
+        command.stdin(Stdio::null()).process_group(0);
+        let shown = Path::new(program.as_ref()).file_name().unwrap_or(program.as_ref());
+        Task { shown: shown.to_string_lossy().into_owned(), command, deadline }
+    }
+
+    pub(crate) fn arg(mut self, argument: impl AsRef<OsStr>) -> Task {
+        self.shown = format!("{} {}", self.shown, argument.as_ref().to_string_lossy());
+        self.command.arg(argument);
+        self
+    }
+
+    pub(crate) fn args<A: AsRef<OsStr>>(self, arguments: impl IntoIterator<Item = A>) -> Task {
+        arguments.into_iter().fold(self, Task::arg)
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Task {
+        self.command.env(name, value);
+        self
+    }
+
+    pub(crate) fn dir(mut self, dir: impl AsRef<Path>) -> Task {
+        self.command.current_dir(dir);
+        self
+    }
+
+    /// Puts a folder before all others on the child's PATH.
+    pub(crate) fn path_first(self, folder: PathBuf) -> Task {
+        let old = std::env::var_os("PATH").unwrap_or_default();
+        let folders = std::iter::once(folder).chain(std::env::split_paths(&old));
+        let joined: OsString = std::env::join_paths(folders).unwrap_or(old.clone());
+        self.env("PATH", joined)
+    }
+
+    /// Runs it with our stdout and stderr.
+    pub(crate) fn run(mut self) -> Result<Ended> {
+        println!("  $ {}", self.shown);
+        let child = self.spawn()?;
+        let status = self.wait(child)?;
+        Ok(Ended { status, output: String::new() })
+    }
+
+    /// Runs it, shows what it writes to stdout and keeps that.
+    pub(crate) fn run_keeping_output(self) -> Result<Ended> {
+        println!("  $ {}", self.shown);
+        self.keep_output(true)
+    }
+
+    /// Runs it and keeps what it writes to stdout, for messages that are meant for us alone.
+    pub(crate) fn run_for_output(self) -> Result<Ended> {
+        println!("  $ {}", self.shown);
+        self.keep_output(false)
+    }
+
+    /// True if it could be run and ended well. Nothing is shown.
+    pub(crate) fn succeeds_quietly(mut self) -> bool {
+        self.command.stderr(Stdio::null());
+        self.keep_output(false).is_ok_and(|ended| ended.status.success())
+    }
+
+    fn keep_output(mut self, show: bool) -> Result<Ended> {
+        self.command.stdout(Stdio::piped());
+        let mut child = self.spawn()?;
+        let stdout = child.stdout.take().context("the child has no stdout")?;
+        let (sender, receiver) = sync_channel(1);
+        thread::spawn(move || {
+            let mut kept = String::new();
+            for line in BufReader::new(stdout).lines().map_while(std::io::Result::ok) {
+                if show {
+                    let _ = writeln!(std::io::stdout(), "{line}");
+                }
+                kept.push_str(&line);
+                kept.push('\n');
+            }
+            let _ = sender.send(kept);
+        });
+        let status = self.wait(child)?;
+        let output = receiver.recv_timeout(OUTPUT_GRACE).unwrap_or_default();
+        Ok(Ended { status, output })
+    }
+
+    fn spawn(&mut self) -> Result<Child> {
+        if interrupted() {
+            bail!("interrupted");
+        }
+        self.command.spawn().with_context(|| format!("cannot run {}", self.shown))
+    }
+
+    fn wait(&self, mut child: Child) -> Result<ExitStatus> {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = child.try_wait()? {
+                end_group(&child, Signal::KILL);
+                return Ok(status);
+            }
+            if interrupted() {
+                end(&mut child)?;
+                bail!("interrupted");
+            }
+            if started.elapsed() > self.deadline {
+                end(&mut child)?;
+                bail!("{} did not end within {} s", self.shown, self.deadline.as_secs());
+            }
+            thread::sleep(POLL);
+        }
+    }
+}
+
+/// SIGTERM, a grace, SIGKILL; then the child is reaped.
+fn end(child: &mut Child) -> Result<()> {
+    end_group(child, Signal::TERM);
+    let asked = Instant::now();
+    while asked.elapsed() < GRACE && child.try_wait()?.is_none() {
+        thread::sleep(POLL);
+    }
+    end_group(child, Signal::KILL);
+    child.wait()?;
+    Ok(())
+}
+
+/// Whatever is left of the group; that nothing is left is no error.
+fn end_group(child: &Child, signal: Signal) {
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        let _ = kill_process_group(group, signal);
+    }
+}

@@ -1,0 +1,155 @@
+//! What the tests need of the machine, how to see whether it is there, and how to get it.
+//!
+//! System packages come through the system's own package manager, only as root and only if allowed; everything else
+//! goes below the target directory.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use crate::run::Task;
+use crate::workspace::{Workspace, cargo};
+
+/// Pinned, so that a fresh machine runs what every other machine runs.
+const NEXTEST_VERSION: &str = "0.9.143";
+const PROBE_DEADLINE: Duration = Duration::from_secs(60);
+const INSTALL_DEADLINE: Duration = Duration::from_secs(15 * 60);
+/// Interpreters that the SDK suites run on, preferred first.
+const PYTHONS: [&str; 5] = ["python3", "python3.14", "python3.13", "python3.12", "python3.11"];
+
+struct Need {
+    name: &'static str,
+    why: &'static str,
+    found: fn() -> bool,
+    apt: &'static [&'static str],
+    dnf: &'static [&'static str],
+}
+
+const NEEDS: [Need; 2] = [
+    Need {
+        name: "cc",
+        why: "links Rust programs and builds the C of cryptography crates",
+        found: || probe("cc", &["--version"]),
+        apt: &["gcc", "libc6-dev"],
+        dnf: &["gcc"],
+    },
+    Need {
+        name: "python3 (3.11 or later, with venv)",
+        why: "runs Alibaba's Python SDKs against the sandbox",
+        found: || python().is_some(),
+        apt: &["python3", "python3-venv", "python3-pip"],
+        // RHEL's own python3 is older than the SDK suites' syntax.
+        dnf: &["python3.11", "python3.11-pip"],
+    },
+];
+
+/// Says what is needed; installs what is missing, or says how.
+pub(crate) fn ensure_prerequisites(may_install: bool) -> Result<()> {
+    let missing: Vec<&Need> = NEEDS
+        .iter()
+        .filter(|need| {
+            let found = (need.found)();
+            println!("  {:<10}{}: {}", if found { "present" } else { "MISSING" }, need.name, need.why);
+            !found
+        })
+        .collect();
+    let node = if node_present() { "present" } else { "absent" };
+    println!("  {node:<10}node and npm (optional): run ali-oss against the sandbox");
+    if !missing.is_empty() {
+        install(&missing, may_install)?;
+    }
+    components(may_install)
+}
+
+fn install(missing: &[&Need], may_install: bool) -> Result<()> {
+    let Some((manager, packages)) = package_manager(missing) else {
+        bail!("install these with your system's package manager: {}", names(missing));
+    };
+    let command = format!("{manager} install -y {}", packages.join(" "));
+    let root = rustix::process::geteuid().is_root();
+    if !root || !may_install {
+        let sudo = if root { "" } else { "sudo " };
+        bail!("missing: {}. Install with:\n\n    {sudo}{command}\n", names(missing));
+    }
+    if manager == "apt-get" {
+        Task::new("apt-get", INSTALL_DEADLINE).arg("update").run()?;
+    }
+    let ended = Task::new(manager, INSTALL_DEADLINE)
+        .args(["install", "-y"])
+        .args(&packages)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .run()?;
+    if !ended.status.success() || missing.iter().any(|need| !(need.found)()) {
+        bail!("`{command}` did not bring {}", names(missing));
+    }
+    Ok(())
+}
+
+fn names(needs: &[&Need]) -> String {
+    needs.iter().map(|need| need.name).collect::<Vec<_>>().join(", ")
+}
+
+fn package_manager(missing: &[&Need]) -> Option<(&'static str, Vec<&'static str>)> {
+    let manager = ["apt-get", "dnf", "yum"].into_iter().find(|manager| probe(manager, &["--version"]))?;
+    let packages = missing.iter().flat_map(|need| if manager == "apt-get" { need.apt } else { need.dnf });
+    Some((manager, packages.copied().collect()))
+}
+
+/// rustfmt and clippy, which minimal toolchains lack.
+fn components(may_install: bool) -> Result<()> {
+    for (component, subcommand) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
+        let cargo = cargo();
+        if probe(&cargo.to_string_lossy(), &[subcommand, "--version"]) {
+            continue;
+        }
+        let added = may_install
+            && Task::new("rustup", INSTALL_DEADLINE)
+                .args(["component", "add", component])
+                .run()
+                .is_ok_and(|ended| ended.status.success());
+        if !added {
+            bail!("missing: cargo {subcommand}. Install with:\n\n    rustup component add {component}\n");
+        }
+    }
+    Ok(())
+}
+
+/// A Python that can run the SDK suites.
+pub(crate) fn python() -> Option<&'static str> {
+    let check = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))";
+    PYTHONS.into_iter().find(|python| probe(python, &["-c", check]))
+}
+
+pub(crate) fn node_present() -> bool {
+    // `--test-reporter` came with node 18.15.
+    probe("node", &["-e", "process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)"])
+        && probe("npm", &["--version"])
+}
+
+/// The folder of cargo-nextest if it is ours, nothing if it is on PATH already.
+pub(crate) fn ensure_nextest(workspace: &Workspace) -> Result<Option<PathBuf>> {
+    if probe("cargo-nextest", &["nextest", "--version"]) {
+        return Ok(None);
+    }
+    let root = workspace.tools();
+    let bin = root.join("bin");
+    if !is_nextest(&bin) {
+        let ended = Task::new(cargo(), INSTALL_DEADLINE)
+            .args(["install", "cargo-nextest", "--locked", "--version", NEXTEST_VERSION, "--root"])
+            .arg(&root)
+            .run()?;
+        if !ended.status.success() || !is_nextest(&bin) {
+            bail!("cannot install cargo-nextest {NEXTEST_VERSION}");
+        }
+    }
+    Ok(Some(bin))
+}
+
+fn is_nextest(bin: &Path) -> bool {
+    probe(&bin.join("cargo-nextest").to_string_lossy(), &["nextest", "--version"])
+}
+
+fn probe(program: &str, arguments: &[&str]) -> bool {
+    Task::new(program, PROBE_DEADLINE).args(arguments).succeeds_quietly()
+}
