@@ -183,3 +183,38 @@ fn end_group(child: &Child, signal: Signal) {
         let _ = kill_process_group(group, signal);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_is_ended_at_its_deadline() {
+        let started = Instant::now();
+        let ended = Task::new("sleep", Duration::from_millis(100)).arg("60").run();
+        assert!(ended.is_err());
+        assert!(started.elapsed() < GRACE);
+    }
+
+    #[test]
+    fn what_a_child_leaves_behind_ends_with_it() {
+        // `timeout` runs `sleep` as a child of its own; ended by force it could not pass that on.
+        let marker = format!("60.{}", std::process::id());
+        let task = Task::new("timeout", Duration::from_millis(200)).args(["--foreground", "100", "sleep", &marker]);
+        assert!(task.run().is_err());
+        let left = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
+            let line = std::fs::read(entry.ok()?.path().join("cmdline")).ok()?;
+            String::from_utf8(line).ok()?.contains(&marker).then_some(())
+        });
+        assert_eq!(left.count(), 0);
+    }
+
+    #[test]
+    fn output_is_kept_and_the_status_told() {
+        let ended = Task::new("echo", Duration::from_secs(10)).arg("said").run_for_output().unwrap();
+        assert!(ended.status.success());
+        assert_eq!(ended.output, "said\n");
+        assert!(!Task::new("false", Duration::from_secs(10)).succeeds_quietly());
+        assert!(!Task::new("no-such-program", Duration::from_secs(10)).succeeds_quietly());
+    }
+}
