@@ -1,0 +1,246 @@
+//! Whole objects: put, look at, delete, copy, append, and symlinks.
+
+use super::Inner;
+use super::answer;
+use super::request::{Call, Target, metadata_headers, put_headers, write_headers};
+use crate::api::{
+    AppendOptions, Appended, CopyOptions, CopySource, ObjectMeta, ObjectStat, ObjectType, Payload, PutOptions, Symlink,
+    Written, check_delete_many, deleted_of,
+};
+use crate::error::{Error, Kind, Result};
+use crate::sign::encode_key;
+use crate::xml::{self, CopyDocument, DeleteDocument, can_be_in_xml};
+use http::Method;
+use http::header::HeaderName;
+use ossfs_types::{Crc64, Key};
+use percent_encoding::percent_decode_str;
+
+const METADATA_DIRECTIVE: HeaderName = HeaderName::from_static("x-oss-metadata-directive");
+const SYMLINK_TARGET: HeaderName = HeaderName::from_static("x-oss-symlink-target");
+
+impl Inner {
+    pub(super) async fn put(&self, key: &Key, payload: Payload, options: &PutOptions) -> Result<Written> {
+        let mut options = options.clone();
+        let mut attempt = 1;
+        loop {
+            let written = match self.put_once(key, payload.clone(), &options).await {
+                Err(error) if error.kind() == Kind::Unknown => match self.put_landed(key, &payload, &options).await {
+                    Some(written) => written,
+                    None => return Err(error),
+                },
+                result => result?,
+            };
+            if written.crc64.is_none_or(|crc64| crc64 == payload.crc64()) {
+                return Ok(written);
+            }
+            // The bytes were changed on their way, and what the key holds now is ours and wrong: put it right at once.
+            let wrong = format!("the store has {:?} instead of {:?}", written.crc64, payload.crc64());
+            let error = Error::new(Kind::Unknown, "PutObject", wrong).on_key(key.as_str());
+            let still_ours = self.stat(key).await.is_ok_and(|stat| stat.etag == written.etag);
+            if !still_ours || attempt >= self.retry.attempts_max {
+                return Err(error);
+            }
+            tracing::warn!(%error, "putting again");
+            options.headers.forbid_overwrite = false;
+            attempt += 1;
+        }
+    }
+
+    async fn put_once(&self, key: &Key, payload: Payload, options: &PutOptions) -> Result<Written> {
+        let call = Call::new("PutObject", Method::PUT, Target::Object(key))
+            .headers(put_headers("PutObject", options)?)
+            .payload(payload)
+            .only_if_refused();
+        let answered = self.answer(&call).await?;
+        let etag =
+            answer::etag(&answered.headers).ok_or_else(|| call.error(Kind::Unknown, "there is no valid ETag"))?;
+        Ok(Written { etag, crc64: answer::crc64(&answered.headers) })
+    }
+
+    pub(super) async fn head(&self, key: &Key) -> Result<ObjectMeta> {
+        let call = Call::new("HeadObject", Method::HEAD, Target::Object(key));
+        let headers = self.answer(&call).await?.headers;
+        let meta = match answer::content_length(&headers) {
+            Some(size) => answer::object_meta(&headers, size),
+            None => Err("there is no Content-Length".to_owned()),
+        };
+        meta.map_err(|problem| call.error(Kind::Corrupt, problem))
+    }
+
+    pub(super) async fn stat(&self, key: &Key) -> Result<ObjectStat> {
+        let call = Call::new("GetObjectMeta", Method::HEAD, Target::Object(key)).flag("objectMeta");
+        let headers = self.answer(&call).await?.headers;
+        let stat = match answer::content_length(&headers) {
+            Some(size) => answer::object_stat(&headers, size),
+            None => Err("there is no Content-Length".to_owned()),
+        };
+        stat.map_err(|problem| call.error(Kind::Corrupt, problem))
+    }
+
+    pub(super) async fn delete(&self, key: &Key) -> Result<()> {
+        let call = Call::new("DeleteObject", Method::DELETE, Target::Object(key)).only_if_refused();
+        match self.answer(&call).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == Kind::Unknown && self.deletion_landed(key).await => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn delete_many(&self, keys: &[Key]) -> Result<Vec<Key>> {
+        check_delete_many(keys)?;
+        let (carried, others): (Vec<&Key>, Vec<&Key>) = keys.iter().partition(|key| can_be_in_xml(key.as_str()));
+        let mut gone = Vec::new();
+        if !carried.is_empty() {
+            gone = self.delete_batch(&carried).await?;
+        }
+        for key in others {
+            self.delete(key).await?;
+            gone.push(key.to_string());
+        }
+        Ok(deleted_of(keys, gone.iter().map(String::as_str)))
+    }
+
+    async fn delete_batch(&self, keys: &[&Key]) -> Result<Vec<String>> {
+        let document = xml::delete_request(keys.iter().map(|key| key.as_str())).expect("the keys fit into XML");
+        let call = Call::new("DeleteMultipleObjects", Method::POST, Target::Bucket)
+            .flag("delete")
+            .parameter("encoding-type", "url")
+            .checked_payload(document.into_bytes().into())
+            .only_if_refused();
+        let answered = self.answer(&call).await?;
+        let document: DeleteDocument =
+            xml::parse("DeleteResult", &answered.document).map_err(|problem| call.error(Kind::Unknown, problem))?;
+        let encoded = document.encoding_type.as_deref() == Some("url");
+        let decode = |key: String| match encoded {
+            true => percent_decode_str(&key).decode_utf8_lossy().into_owned(),
+            false => key,
+        };
+        Ok(document.deleted.into_iter().map(|deleted| decode(deleted.key)).collect())
+    }
+
+    pub(super) async fn copy(&self, source: &CopySource, key: &Key, options: &CopyOptions) -> Result<Written> {
+        let operation = "CopyObject";
+        let mut call = Call::new(operation, Method::PUT, Target::Object(key))
+            .copy_source(&self.bucket, source)
+            .headers(write_headers(&options.headers))
+            .only_if_refused();
+        if let Some(metadata) = &options.replace_metadata {
+            call = call.header(METADATA_DIRECTIVE, "REPLACE").headers(metadata_headers(operation, metadata)?);
+        }
+        let copied = self.answer(&call).await.and_then(|answered| {
+            let document: CopyDocument = xml::parse("CopyObjectResult", &answered.document)
+                .map_err(|problem| call.error(Kind::Unknown, problem))?;
+            let etag = ossfs_types::ETag::parse(&document.etag)
+                .ok_or_else(|| call.error(Kind::Unknown, "there is no valid ETag"))?;
+            Ok(Written { etag, crc64: answer::crc64(&answered.headers) })
+        });
+        match copied {
+            Err(error) if error.kind() == Kind::Unknown => self.copy_landed(source, key, options).await.ok_or(error),
+            result => result,
+        }
+    }
+
+    pub(super) async fn append(
+        &self,
+        key: &Key,
+        position: u64,
+        payload: Payload,
+        options: &AppendOptions,
+    ) -> Result<Appended> {
+        let before = if position == 0 { Some(Crc64::EMPTY) } else { options.crc64_before };
+        let expected = before.map(|before| before.followed_by(payload.crc64(), payload.len()));
+        let mut lost = false;
+        for attempt in 1.. {
+            let error = match self.append_once(key, position, &payload, options).await {
+                Ok(appended) => return self.check_append(key, appended, expected),
+                Err(error) => error,
+            };
+            // The position guards an append: a repetition can't be applied a second time. So what is found decides.
+            let doubtful =
+                error.kind() == Kind::Unknown || (lost && matches!(error.kind(), Kind::WrongPosition { .. }));
+            if !doubtful {
+                return Err(error);
+            }
+            lost = true;
+            let end = position + payload.len();
+            match self.head(key).await {
+                Ok(meta) if meta.object_type == ObjectType::Appendable && meta.size == end && end > position => {
+                    return match (expected, meta.crc64) {
+                        (Some(expected), Some(found)) if expected == found => {
+                            Ok(Appended { etag: Some(meta.etag), next_position: end, crc64: meta.crc64 })
+                        }
+                        (Some(_), Some(_)) => {
+                            let message = "another append took the position";
+                            let kind = Kind::WrongPosition { length: Some(end) };
+                            Err(Error::new(kind, "AppendObject", message).on_key(key.as_str()))
+                        }
+                        _ => Err(error.into_kind(Kind::Unknown)),
+                    };
+                }
+                Ok(meta) if meta.size == position => {}
+                Err(missing) if missing.kind() == Kind::NotFound && position == 0 => {}
+                _ => return Err(error),
+            }
+            match self.retry.delay(attempt, false, fastrand::f64()) {
+                Some(delay) => tokio::time::sleep(delay).await,
+                None => return Err(error),
+            }
+        }
+        unreachable!("the attempts are bounded by the retry options")
+    }
+
+    async fn append_once(
+        &self,
+        key: &Key,
+        position: u64,
+        payload: &Payload,
+        options: &AppendOptions,
+    ) -> Result<Appended> {
+        let operation = "AppendObject";
+        let mut call = Call::new(operation, Method::POST, Target::Object(key))
+            .flag("append")
+            .parameter("position", position)
+            .checked_payload(payload.clone())
+            .only_if_refused();
+        if position == 0 {
+            call = call.headers(put_headers(operation, &options.put)?);
+        }
+        let headers = self.answer(&call).await?.headers;
+        let next_position = answer::next_append_position(&headers)
+            .ok_or_else(|| call.error(Kind::Unknown, "there is no x-oss-next-append-position"))?;
+        if next_position != position + payload.len() {
+            let message = format!("the next position is {next_position} after {} bytes at {position}", payload.len());
+            return Err(call.error(Kind::Unknown, message));
+        }
+        Ok(Appended { etag: answer::etag(&headers), next_position, crc64: answer::crc64(&headers) })
+    }
+
+    fn check_append(&self, key: &Key, appended: Appended, expected: Option<Crc64>) -> Result<Appended> {
+        match (expected, appended.crc64) {
+            (Some(expected), Some(found)) if expected != found => {
+                let message = format!("appended, but the object's checksum is {found} instead of {expected}");
+                Err(Error::new(Kind::Unknown, "AppendObject", message).on_key(key.as_str()))
+            }
+            _ => Ok(appended),
+        }
+    }
+
+    pub(super) async fn put_symlink(&self, key: &Key, target: &Key, options: &PutOptions) -> Result<()> {
+        let call = Call::new("PutSymlink", Method::PUT, Target::Object(key))
+            .flag("symlink")
+            .headers(put_headers("PutSymlink", options)?)
+            .header(SYMLINK_TARGET, encode_key(target.as_str()).to_string())
+            .only_if_refused();
+        match self.answer(&call).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == Kind::Unknown && self.symlink_landed(key, target).await => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn get_symlink(&self, key: &Key) -> Result<Symlink> {
+        let call = Call::new("GetSymlink", Method::GET, Target::Object(key)).flag("symlink");
+        let headers = self.answer(&call).await?.headers;
+        answer::symlink(&headers).map_err(|problem| call.error(Kind::Corrupt, problem))
+    }
+}

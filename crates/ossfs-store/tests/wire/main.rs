@@ -1,0 +1,10 @@
+//! The store on the wire: against scripted answers, right and wrong, and against the sandbox.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod contract;
+mod credentials;
+mod exchange;
+mod nonsense;
+mod proxy;
+mod scripted;
