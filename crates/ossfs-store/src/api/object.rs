@@ -23,7 +23,8 @@ pub struct Metadata {
     pub content_language: Option<HeaderValue>,
     /// `Expires`.
     pub expires: Option<HeaderValue>,
-    /// `x-oss-meta-*`, by lowercase name without that prefix; names and values at most 8 KiB together.
+    /// `x-oss-meta-*`, by name without that prefix: lowercase letters, digits and hyphens; names and values at most 8 KiB
+    /// together.
     pub user: BTreeMap<String, HeaderValue>,
 }
 

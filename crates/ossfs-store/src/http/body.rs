@@ -41,10 +41,6 @@ impl Progress {
         Arc::new(Self { begun: Instant::now(), last_ms: AtomicU64::new(0) })
     }
 
-    pub(super) fn begun(&self) -> Instant {
-        self.begun
-    }
-
     pub(super) fn last(&self) -> Instant {
         self.begun + Duration::from_millis(self.last_ms.load(Ordering::Relaxed))
     }

@@ -4,9 +4,10 @@ use super::body::{Progress, RequestBody, ResponseBody, transfer_limit};
 use super::connector::Connector;
 use super::{HttpOptions, Timeouts};
 use crate::api::Payload;
-use http::header::{HeaderName, USER_AGENT};
+use http::header::{CONTENT_LENGTH, HeaderName, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::error::Error as StdError;
 use std::fmt;
@@ -107,6 +108,10 @@ impl Client {
     ) -> Result<Response, Failure> {
         let permit = self.permits.clone().acquire_owned().await.expect("the semaphore is never closed");
         headers.insert(USER_AGENT, AGENT);
+        // hyper tells no length of an empty body, and OSS refuses a PUT or POST without one.
+        if method == Method::PUT || method == Method::POST {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(payload.len()));
+        }
         if let Some(authorization) = self.connector.proxy_authorization(&uri) {
             headers.insert(PROXY_AUTHORIZATION, authorization);
         }
@@ -116,30 +121,33 @@ impl Client {
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
+        let connection = capture_connection(&mut request);
         let answer = tokio::select! {
             answer = self.inner.request(request) => answer.map_err(classify)?,
-            failure = self.watch(&progress, len) => return Err(failure),
+            failure = self.watch(connection, &progress, len) => return Err(failure),
         };
         let (head, incoming) = answer.into_parts();
         let body = ResponseBody::new(incoming, self.timeouts, permit);
         Ok(Response { status: head.status, headers: head.headers, body })
     }
 
-    /// Ends when a request has been without progress, or under way, for too long.
-    async fn watch(&self, progress: &Progress, len: u64) -> Failure {
-        let limit = self.timeouts.connect + transfer_limit(&self.timeouts, len) + self.timeouts.first_byte;
-        let deadline = progress.begun() + limit;
-        // Until the body has moved, the connection is being made, which has a limit of its own to add.
+    /// Ends when a request has been without a connection, without progress, or under way, for too long.
+    async fn watch(&self, mut connection: CaptureConnection, progress: &Progress, len: u64) -> Failure {
+        // The connector has the same limit; this one covers what waits for the connector.
+        let connected = connection.wait_for_connection_metadata();
+        if tokio::time::timeout(self.timeouts.connect * 2, connected).await.is_err() {
+            return Failure::not_sent("no connection in time");
+        }
+        let begun = Instant::now();
+        let deadline = begun + transfer_limit(&self.timeouts, len) + self.timeouts.first_byte;
         let patience = self.timeouts.first_byte.max(self.timeouts.silence);
         loop {
-            let moved = progress.last();
-            let connecting = if moved == progress.begun() { self.timeouts.connect } else { Duration::ZERO };
-            let expiry = deadline.min(moved + patience + connecting);
-            tokio::time::sleep_until(expiry).await;
+            let moved = progress.last().max(begun);
+            tokio::time::sleep_until(deadline.min(moved + patience)).await;
             if Instant::now() >= deadline {
                 return Failure::lost("the request takes too long");
             }
-            if progress.last() == moved {
+            if progress.last().max(begun) == moved {
                 return Failure::lost(format!("no answer within {patience:?}"));
             }
         }

@@ -75,14 +75,18 @@ pub(super) fn upload_key(upload: &Upload) -> (Key, String) {
     (upload.key.clone(), upload.id.as_str().to_owned())
 }
 
-/// OSS's limit on what is attached to an object.
+/// OSS's rules for what is attached to an object.
 pub(super) fn check_metadata(operation: &'static str, key: &Key, metadata: &Metadata) -> Result<()> {
-    let bytes: usize = metadata.user.iter().map(|(name, value)| name.len() + value.len()).sum();
-    if bytes <= USER_METADATA_BYTES_MAX {
-        return Ok(());
+    let invalid = |message| Err(Error::new(Kind::Invalid, operation, message).on_key(key.as_str()));
+    let letters = |name: &String| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if let Some(name) = metadata.user.keys().find(|name| !letters(name)) {
+        return invalid(format!("{name:?}: names of user metadata have letters, digits and hyphens only"));
     }
-    let message = format!("{bytes} bytes of user metadata, at most {USER_METADATA_BYTES_MAX}");
-    Err(Error::new(Kind::Invalid, operation, message).on_key(key.as_str()))
+    let bytes: usize = metadata.user.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if bytes > USER_METADATA_BYTES_MAX {
+        return invalid(format!("{bytes} bytes of user metadata, at most {USER_METADATA_BYTES_MAX}"));
+    }
+    Ok(())
 }
 
 impl State {

@@ -154,7 +154,7 @@ fn kind_of(status: StatusCode, code: &str) -> Kind {
         "NoSuchUpload" => Kind::UploadNotFound,
         "FileAlreadyExists" | "ObjectAlreadyExists" => Kind::AlreadyExists,
         "PositionNotEqualToLength" => Kind::WrongPosition { length: None },
-        "ObjectNotAppendable" | "ObjectNotCopyable" | "InvalidTargetType" | "InvalidObjectType" => Kind::WrongType,
+        "ObjectNotAppendable" | "OperationNotSupported" | "InvalidTargetType" => Kind::WrongType,
         "InvalidObjectState" => Kind::Archived,
         "InvalidAccessKeyId"
         | "SignatureDoesNotMatch"

@@ -19,42 +19,29 @@ const METADATA_DIRECTIVE: HeaderName = HeaderName::from_static("x-oss-metadata-d
 const SYMLINK_TARGET: HeaderName = HeaderName::from_static("x-oss-symlink-target");
 
 impl Inner {
+    /// Carries the MD5, so that OSS refuses a body that was changed on its way: a checksum in the answer alone would
+    /// come when the wrong bytes are already under the key. Large objects are cheaper in parts, which need no MD5.
     pub(super) async fn put(&self, key: &Key, payload: Payload, options: &PutOptions) -> Result<Written> {
-        let mut options = options.clone();
-        let mut attempt = 1;
-        loop {
-            let written = match self.put_once(key, payload.clone(), &options).await {
-                Err(error) if error.kind() == Kind::Unknown => match self.put_landed(key, &payload, &options).await {
-                    Some(written) => written,
-                    None => return Err(error),
-                },
-                result => result?,
-            };
-            if written.crc64.is_none_or(|crc64| crc64 == payload.crc64()) {
-                return Ok(written);
-            }
-            // The bytes were changed on their way, and what the key holds now is ours and wrong: put it right at once.
-            let wrong = format!("the store has {:?} instead of {:?}", written.crc64, payload.crc64());
-            let error = Error::new(Kind::Unknown, "PutObject", wrong).on_key(key.as_str());
-            let still_ours = self.stat(key).await.is_ok_and(|stat| stat.etag == written.etag);
-            if !still_ours || attempt >= self.retry.attempts_max {
-                return Err(error);
-            }
-            tracing::warn!(%error, "putting again");
-            options.headers.forbid_overwrite = false;
-            attempt += 1;
-        }
-    }
-
-    async fn put_once(&self, key: &Key, payload: Payload, options: &PutOptions) -> Result<Written> {
         let call = Call::new("PutObject", Method::PUT, Target::Object(key))
             .headers(put_headers("PutObject", options)?)
-            .payload(payload)
+            .checked_payload(payload.clone())
+            .await
             .only_if_refused();
-        let answered = self.answer(&call).await?;
-        let etag =
-            answer::etag(&answered.headers).ok_or_else(|| call.error(Kind::Unknown, "there is no valid ETag"))?;
-        Ok(Written { etag, crc64: answer::crc64(&answered.headers) })
+        let put = self.answer(&call).await.and_then(|answered| {
+            let etag =
+                answer::etag(&answered.headers).ok_or_else(|| call.error(Kind::Unknown, "there is no valid ETag"))?;
+            match answer::crc64(&answered.headers) {
+                Some(found) if found != payload.crc64() => {
+                    let message = format!("the store has {found:?} instead of {:?}", payload.crc64());
+                    Err(call.error(Kind::Unknown, message))
+                }
+                crc64 => Ok(Written { etag, crc64 }),
+            }
+        });
+        match put {
+            Err(error) if error.kind() == Kind::Unknown => self.put_landed(key, &payload, options).await.ok_or(error),
+            result => result,
+        }
     }
 
     pub(super) async fn head(&self, key: &Key) -> Result<ObjectMeta> {
@@ -106,6 +93,7 @@ impl Inner {
             .flag("delete")
             .parameter("encoding-type", "url")
             .checked_payload(document.into_bytes().into())
+            .await
             .only_if_refused();
         let answered = self.answer(&call).await?;
         let document: DeleteDocument =
@@ -201,6 +189,7 @@ impl Inner {
             .flag("append")
             .parameter("position", position)
             .checked_payload(payload.clone())
+            .await
             .only_if_refused();
         if position == 0 {
             call = call.headers(put_headers(operation, &options.put)?);

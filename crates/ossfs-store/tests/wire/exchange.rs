@@ -71,22 +71,25 @@ async fn a_put_without_an_answer_is_done_if_the_object_shows_it() {
 }
 
 #[tokio::test]
-async fn a_put_that_was_changed_on_its_way_is_put_right() {
-    let right = Crc64::of(b"content").to_string();
-    let server = Server::start(move |number, asked| {
-        let crc64 = if number == 0 { "1" } else { &right };
-        match asked.method() {
-            "HEAD" => Reply::Send(object(200, &[("content-length", "7")], "")),
-            _ => Reply::Send(answer(200, &[("etag", "\"E1\""), ("x-oss-hash-crc64ecma", crc64)], "")),
-        }
+async fn a_put_that_was_changed_on_its_way_is_refused_and_repeated() {
+    let server = Server::start(move |number, _| match number {
+        0 => Reply::Send(error(400, "InvalidDigest")),
+        _ => Reply::Send(answer(200, &[("etag", "\"E1\"")], "")),
     });
-    let mut options = PutOptions::default();
-    options.headers.forbid_overwrite = true;
-    server.store().await.put(&key("k"), "content".into(), &options).await.unwrap();
-    let asked = server.asked();
-    assert_eq!(server.methods(), ["PUT", "HEAD", "PUT"]);
-    assert_eq!(asked[0].header("x-oss-forbid-overwrite"), Some("true"));
-    assert_eq!(asked[2].header("x-oss-forbid-overwrite"), None, "what is there is our own");
+    server.store().await.put(&key("k"), "content".into(), &PutOptions::default()).await.unwrap();
+    assert_eq!(server.methods(), ["PUT", "PUT"]);
+    assert_eq!(server.asked()[0].header("content-md5"), Some("mgNkuembtIDdJeHwKEyFVQ=="));
+}
+
+#[tokio::test]
+async fn a_put_that_the_store_sums_up_wrongly_is_unknown() {
+    let server = Server::start(move |_, asked| match asked.method() {
+        "HEAD" => Reply::Send(object(200, &[("content-length", "7"), ("x-oss-hash-crc64ecma", "1")], "")),
+        _ => Reply::Send(answer(200, &[("etag", "\"E1\""), ("x-oss-hash-crc64ecma", "1")], "")),
+    });
+    let error = server.store().await.put(&key("k"), "content".into(), &PutOptions::default()).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unknown, "{error}");
+    assert_eq!(server.methods(), ["PUT", "HEAD"]);
 }
 
 #[tokio::test]

@@ -5,6 +5,9 @@
 mod contract;
 mod credentials;
 mod exchange;
+mod faults;
+mod model;
 mod nonsense;
 mod proxy;
+mod sandboxed;
 mod scripted;
