@@ -110,8 +110,7 @@ fn error_document(error: &OssError, host: &str, request_id: &str) -> String {
     writer.element("RequestId", request_id);
     writer.element("HostId", host);
     for (name, value) in error.details() {
-        // What was said by the client may hold characters that no document can.
-        writer.element(name, value.replace(|c: char| c.is_control() && c != '\n' && c != '\t', "?"));
+        writer.element(name, value);
     }
     if let Some(number) = error.number() {
         writer.element("EC", number);

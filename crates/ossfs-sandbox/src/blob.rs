@@ -26,9 +26,7 @@ pub(crate) struct BlobDir {
 impl BlobDir {
     /// Opens or creates the directory; numbers of existing blobs are not given again.
     pub(crate) fn open(path: PathBuf) -> io::Result<Arc<Self>> {
-        for index in 0..FANOUT {
-            fs::create_dir_all(path.join(format!("{index:02x}")))?;
-        }
+        fs::create_dir_all(&path)?;
         let dir = Self { path, next: AtomicU64::new(0), keep: AtomicBool::new(false) };
         let last = dir.numbers()?.into_iter().max();
         dir.next.store(last.map_or(1, |number| number + 1), Ordering::Relaxed);
@@ -42,9 +40,17 @@ impl BlobDir {
 
     /// An empty blob to be written.
     pub(crate) fn create(self: &Arc<Self>) -> io::Result<(Arc<Blob>, File)> {
-        let blob = Blob { number: self.next.fetch_add(1, Ordering::Relaxed), dir: self.clone() };
-        let file = File::options().read(true).write(true).create_new(true).open(blob.path())?;
-        Ok((Arc::new(blob), file))
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let path = self.path_of(number);
+        let options = File::options().read(true).write(true).create_new(true).clone();
+        let file = match options.open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir_all(path.parent().unwrap_or(&self.path))?;
+                options.open(&path)?
+            }
+            opened => opened?,
+        };
+        Ok((Arc::new(Blob { number, dir: self.clone() }), file))
     }
 
     /// The blob that a record names, and the length of its file.
@@ -68,8 +74,8 @@ impl BlobDir {
 
     fn numbers(&self) -> io::Result<Vec<u64>> {
         let mut numbers = Vec::new();
-        for index in 0..FANOUT {
-            for entry in fs::read_dir(self.path.join(format!("{index:02x}")))? {
+        for fan in fs::read_dir(&self.path)? {
+            for entry in fs::read_dir(fan?.path())? {
                 let name = entry?.file_name();
                 numbers.extend(name.to_str().and_then(|name| u64::from_str_radix(name, 16).ok()));
             }

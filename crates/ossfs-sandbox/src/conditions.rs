@@ -115,7 +115,10 @@ impl Conditions {
 
     /// Reads what a client wants, or says what is wrong with it.
     pub(crate) fn parse(json: &[u8]) -> Result<Self, String> {
-        let conditions: Self = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        // By way of a map: a list would be taken for the fields in their order.
+        let fields: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let conditions = serde_json::from_value::<Self>(fields.into()).map_err(|error| error.to_string())?;
         if conditions.faults.len() > FAULTS_MAX {
             return Err(format!("faults: at most {FAULTS_MAX}"));
         }
@@ -252,7 +255,9 @@ mod tests {
             (r#"{"faults": [{"operations": ["*"], "kind": "reset", "probability": 2}]}"#, "probability"),
             (r#"{"faults": [{"operations": [], "kind": "reset"}]}"#, "operations"),
             (r#"{"faults": [{"operations": ["*"]}]}"#, "kind"),
-            ("[", "EOF"),
+            ("{", "EOF"),
+            ("[]", "map"),
+            ("", "EOF"),
         ] {
             let message = Conditions::parse(json.as_bytes()).unwrap_err();
             assert!(message.contains(word), "{json}: {message}");

@@ -216,7 +216,7 @@ impl Code {
 }
 
 /// A refusal, with what is particular to the request.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OssError {
     code: Code,
     message: Option<Cow<'static, str>>,

@@ -117,11 +117,13 @@ fn bucket_of_host(host: &str) -> Option<&str> {
         return None;
     }
     let (bucket, endpoint) = host.split_once('.')?;
-    let is_endpoint = endpoint == "localhost"
-        || endpoint.strip_suffix(".aliyuncs.com").is_some_and(|region| {
-            // `oss-cn-hangzhou`, `oss-cn-hangzhou-internal`, `oss-accelerate`, or dual stack `cn-hangzhou.oss`.
-            region == "oss" || region.starts_with("oss-") || region.ends_with(".oss")
-        });
+    let first = endpoint.split('.').next().unwrap_or("");
+    // `oss-cn-hangzhou`, `oss-cn-hangzhou-internal`, `oss-accelerate`; `oss.` of any domain, for endpoints of one's own;
+    // or dual stack, `cn-hangzhou.oss.aliyuncs.com`.
+    let is_endpoint = first == "localhost"
+        || first == "oss"
+        || first.starts_with("oss-")
+        || endpoint.strip_suffix(".aliyuncs.com").is_some_and(|region| region.ends_with(".oss"));
     is_endpoint.then_some(bucket)
 }
 
@@ -144,13 +146,13 @@ fn decode(text: &str) -> Result<Vec<u8>> {
 pub(crate) struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// Reads the part of a URI after `?`. `+` is a plus: no SDK of OSS sends it for a space.
+    /// Reads the part of a URI after `?`, where `+` is a space, as `oss2` sends it.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let mut pairs = Vec::new();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let text = |part: &str| {
-                String::from_utf8(decode(part)?)
+                String::from_utf8(decode(&part.replace('+', "%20"))?)
                     .map_err(|_| OssError::new(Code::InvalidArgument).message("The query must be UTF-8."))
             };
             pairs.push((text(name)?, text(value)?));
@@ -224,6 +226,8 @@ mod tests {
             ("bkt.cn-hangzhou.oss.aliyuncs.com", "/a/b%20c"),
             ("bkt.oss-accelerate.aliyuncs.com", "/a/b%20c"),
             ("bkt.localhost", "/a/b%20c"),
+            ("bkt.oss.example.com", "/a/b%20c"),
+            ("oss.example.com", "/bkt/a/b%20c"),
         ] {
             assert_eq!(target(host, path), expected, "{host} {path}");
         }
@@ -259,10 +263,10 @@ mod tests {
     }
 
     #[test]
-    fn queries_keep_plus_and_empty_values() {
-        let query = Query::parse("acl&prefix=a%2Fb+c&max-keys=7&x=").unwrap();
+    fn queries_have_spaces_and_empty_values() {
+        let query = Query::parse("acl&prefix=a%2Fb+c%2B&max-keys=7&x=").unwrap();
         assert_eq!(query.value("acl"), Some(""));
-        assert_eq!(query.value("prefix"), Some("a/b+c"));
+        assert_eq!(query.value("prefix"), Some("a/b c+"));
         assert_eq!((query.text("x"), query.has("x"), query.has("y")), (None, true, false));
         assert_eq!(query.number("max-keys", 1..=10).unwrap(), Some(7));
         assert!(query.number("max-keys", 1..=6).is_err() && query.number("prefix", 1..=6).is_err());

@@ -228,6 +228,8 @@ async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, mut sto
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME_MAX)
         .max_header_size(HEAD_BYTES_MAX)
+        // As OSS's own front does; what is left of such a request gets an answer in OSS's form.
+        .ignore_invalid_headers(true)
         .max_buf_size(BUFFER_BYTES_MAX)
         .auto_date_header(false)
         .writev(true)

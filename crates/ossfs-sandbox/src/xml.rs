@@ -172,6 +172,10 @@ fn escape(text: &str, out: &mut String) {
             '"' => out.push_str("&quot;"),
             // A parser would turn these into a line feed.
             '\r' => out.push_str("&#13;"),
+            // No document can hold these, in whatever form; `encoding-type=url` is for whoever has such names.
+            '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f' | '\u{fffe}' | '\u{ffff}' => {
+                out.push(char::REPLACEMENT_CHARACTER);
+            }
             other => out.push(other),
         }
     }

@@ -87,7 +87,7 @@ pub(super) fn verify_url(account: &Account, request: &Request, now: Timestamp) -
     let sent = time::parse_compact(sent_text)
         .ok_or_else(|| OssError::argument("x-oss-date", sent_text, "Invalid x-oss-date."))?;
     needed("x-oss-expires")?;
-    let seconds = query.number("x-oss-expires", 1..=EXPIRES_SECONDS_MAX)?.unwrap_or(0);
+    let seconds = query.number("x-oss-expires", 0..=EXPIRES_SECONDS_MAX)?.unwrap_or(0);
     check_scope(account, &claim, sent_text)?;
     if sent > now {
         check_skew(sent, now)?;

@@ -100,7 +100,9 @@ pub(super) async fn copy(call: &mut Call<'_>) -> Result<Answer> {
     let mut writer = Writer::new("CopyObjectResult");
     writer.element("LastModified", time::iso(modified));
     writer.element("ETag", object.etag.quoted());
-    let answer = Answer::document(writer).header("x-oss-hash-crc64ecma", HeaderValue::from(object.crc.to_u64()));
+    let answer = Answer::document(writer)
+        .header("etag", super::ascii(&object.etag.quoted()))
+        .header("x-oss-hash-crc64ecma", HeaderValue::from(object.crc.to_u64()));
     call.world
         .commit(move |world| {
             world.change_object(&bucket, &key, |state| {

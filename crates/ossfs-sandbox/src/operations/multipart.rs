@@ -132,7 +132,9 @@ pub(super) async fn upload_part_copy(call: &mut Call<'_>) -> Result<Answer> {
     let mut writer = Writer::new("CopyPartResult");
     writer.element("LastModified", time::iso(modified));
     writer.element("ETag", part.etag.quoted());
-    let answer = Answer::document(writer).header("x-oss-hash-crc64ecma", HeaderValue::from(crc.to_u64()));
+    let answer = Answer::document(writer)
+        .header("etag", ascii(&part.etag.quoted()))
+        .header("x-oss-hash-crc64ecma", HeaderValue::from(crc.to_u64()));
     put_part(call, id, number, part).await?;
     Ok(answer)
 }
