@@ -1,7 +1,7 @@
 """Fixtures: one sandbox for the session, one adapter and one bucket for each test.
 
 A test that takes `oss` runs four times: with each SDK and each signature version. Every test has a bucket of its own,
-so no test depends on what another left behind.
+so no test depends on what another left behind; buckets are removed after it, because an account may own a hundred.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ from sandbox_process import BUCKET, KEY_ID, REGION, SECRET, Sandbox
 
 JUDGES = {"v2-v4": (OssV2, "v4"), "v2-v1": (OssV2, "v1"), "oss2-v4": (Oss2, "v4"), "oss2-v1": (Oss2, "v1")}
 
+_BUCKETS = f"judge-{os.getpid()}-"
 _bucket_numbers = itertools.count(1)
 
 
@@ -48,7 +49,27 @@ def connect(judge, sandbox, bucket=BUCKET, **changes):
 
 
 def fresh_bucket_name():
-    return f"judge-{os.getpid()}-{next(_bucket_numbers)}"
+    return f"{_BUCKETS}{next(_bucket_numbers)}"
+
+
+@pytest.fixture
+def tidy(sandbox):
+    """Removes the buckets that the test made."""
+    yield
+    any_bucket = connect("v2-v4", sandbox)
+    for made in any_bucket.buckets(_BUCKETS, max_keys=1000).items:
+        remove(any_bucket.but(bucket=made.name))
+
+
+def remove(adapter):
+    for upload in adapter.uploads(max_uploads=1000).items:
+        adapter.abort(upload.key, upload.upload_id)
+    while keys := adapter.list_v2(max_keys=1000).keys:
+        for key in keys if len(keys) < 50 else ():
+            adapter.delete(key)
+        if len(keys) >= 50:
+            adapter.delete_many(keys)
+    adapter.delete_bucket()
 
 
 @pytest.fixture(params=JUDGES, ids=list(JUDGES))
@@ -57,7 +78,7 @@ def judge(request):
 
 
 @pytest.fixture
-def oss(judge, sandbox):
+def oss(judge, sandbox, tidy):
     """An adapter on an empty bucket."""
     adapter = connect(judge, sandbox, fresh_bucket_name())
     adapter.create_bucket()
@@ -65,7 +86,7 @@ def oss(judge, sandbox):
 
 
 @pytest.fixture(params=["v4", "v1"])
-def v2(request, sandbox):
+def v2(request, sandbox, tidy):
     """`alibabacloud-oss-v2` alone, for what only it offers."""
     adapter = connect(f"v2-{request.param}", sandbox, fresh_bucket_name())
     adapter.create_bucket()
@@ -73,7 +94,7 @@ def v2(request, sandbox):
 
 
 @pytest.fixture(params=["v4", "v1"])
-def oss2_bucket(request, sandbox):
+def oss2_bucket(request, sandbox, tidy):
     """`oss2` alone, for what only it offers."""
     adapter = connect(f"oss2-{request.param}", sandbox, fresh_bucket_name())
     adapter.create_bucket()

@@ -91,7 +91,7 @@ class Sandbox:
         assert status // 100 == 2, body
 
     def clear_conditions(self):
-        self.set_conditions(latency_ms=0, bandwidth=None, requests_per_second=None, faults=[])
+        self.set_conditions(latency_ms=0, bandwidth=0, requests_per_second=0, faults=[])
 
     # The end of it.
 

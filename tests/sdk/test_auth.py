@@ -76,7 +76,7 @@ def test_additional_headers_are_signed(v2):
 
 
 @pytest.mark.parametrize("value", [
-    "", "OSS", "OSS nobody", "OSS :", "OSS4-HMAC-SHA256", "OSS4-HMAC-SHA256 Credential=,Signature=", "Bearer x", "\x7f",
+    "", "OSS", "OSS nobody", "OSS :", "OSS4-HMAC-SHA256", "OSS4-HMAC-SHA256 Credential=,Signature=", "Bearer x",
     "OSS4-HMAC-SHA256 Credential=a/b/c/d/e/f/g,Signature=zz", "Basic dXNlcjpwYXNz", "OSS " + "a" * 5000 + ":x",
 ])
 def test_a_malformed_authorization(sandbox, stored, value):

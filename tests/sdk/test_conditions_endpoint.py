@@ -11,14 +11,16 @@ from conftest import connect, fresh_bucket_name
 
 
 @pytest.fixture(params=["v2-v4", "oss2-v1"])
-def one(request, sandbox):
+def one(request, sandbox, tidy):
     adapter = connect(request.param, sandbox, fresh_bucket_name())
     adapter.create_bucket()
     return adapter
 
 
 def fault(kind, *operations, count=1, probability=1.0):
-    return {"operations": list(operations) or ["*"], "kind": kind, "probability": probability, "count": count}
+    """Without a count it goes on."""
+    described = {"operations": list(operations) or ["*"], "kind": kind, "probability": probability}
+    return described if count is None else {**described, "count": count}
 
 
 # Stats.

@@ -111,6 +111,8 @@ def test_a_completed_upload_is_gone(oss, refused):
 
 @pytest.mark.parametrize("odd", ["a b/c+d", "中文", "per%20cent", "\x01"])
 def test_odd_keys(oss, odd):
+    if odd == "\x01" and oss.sdk_name == "oss2":
+        pytest.skip("oss2 asks for the key of the new upload as plain XML, which has no such character")
     upload = oss.initiate(odd)
     assert [item.key for item in oss.uploads().items] == [odd]
     oss.complete(odd, upload, [oss.part(odd, upload, 1, b"odd")])

@@ -49,9 +49,9 @@ def test_put_with_signed_headers(oss, follow):
 
 def test_expired(oss, follow):
     oss.put("key", b"body")
-    url, headers = oss.presign("GET", "key", 1)
+    url, headers = oss.presign("GET", "key", 2)
     assert follow("GET", url, headers)[0] == 200
-    time.sleep(2.5)
+    time.sleep(3.5)
     status, _, body = follow("GET", url, headers)
     assert status == 403
     assert b"<Code>AccessDenied</Code>" in body

@@ -160,3 +160,12 @@ def test_the_quick_start(tmp_path):
             assert body.read() == b"hello\n"
         finally:
             del os.environ["OSS_ACCESS_KEY_ID"], os.environ["OSS_ACCESS_KEY_SECRET"]
+
+
+def test_an_account_owns_a_hundred_buckets():
+    with Sandbox(buckets=()) as sandbox:
+        for number in range(100):
+            connect("v2-v4", sandbox, f"bucket-{number:03}").create_bucket()
+        with pytest.raises(Refused) as error:
+            connect("v2-v4", sandbox, "bucket-100").create_bucket()
+        assert (error.value.status, error.value.code) == (400, "TooManyBuckets")

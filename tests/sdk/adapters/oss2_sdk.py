@@ -101,9 +101,7 @@ class Oss2:
     @_refusals
     def copy(self, source, key, source_bucket=None, headers=None):
         result = self.client.copy_object(source_bucket or self.bucket, source, key, headers=headers)
-        reply = _reply(result)
-        reply.headers.setdefault("ETag", result.etag and f'"{result.etag}"')
-        return reply
+        return _reply(result)
 
     @_refusals
     def append(self, key, position, body, headers=None):
@@ -158,16 +156,13 @@ class Oss2:
     def part_copy(self, key, upload_id, number, source, byte_range=None, source_bucket=None, headers=None):
         result = self.client.upload_part_copy(source_bucket or self.bucket, source, byte_range, key, upload_id, number,
                                               headers=headers)
-        etag = result.etag or oss2.xml_utils.ElementTree.fromstring(result.resp.read()).findtext("ETag").strip('"')
-        return Part(number, f'"{etag}"')
+        return Part(number, f'"{result.etag}"')
 
     @_refusals
     def complete(self, key, upload_id, parts, headers=None):
         listed = [oss2.models.PartInfo(part.number, part.etag.strip('"')) for part in parts]
         result = self.client.complete_multipart_upload(key, upload_id, listed, headers=headers)
-        reply = _reply(result)
-        reply.headers.setdefault("ETag", result.etag and f'"{result.etag}"')
-        return reply
+        return _reply(result)
 
     @_refusals
     def abort(self, key, upload_id):

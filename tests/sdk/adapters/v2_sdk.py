@@ -3,6 +3,7 @@
 import datetime
 import functools
 from email.utils import format_datetime
+from urllib.parse import quote
 
 import alibabacloud_oss_v2 as sdk
 from requests.structures import CaseInsensitiveDict
@@ -108,8 +109,9 @@ class OssV2:
 
     @_refusals
     def put_symlink(self, key, target, headers=None):
+        # The header takes a URL-encoded key; this SDK, unlike oss2, leaves the encoding to its user.
         return _reply(self.client.put_symlink(self._object(
-            sdk.PutSymlinkRequest, key, symlink_target=target, headers=headers or {})))
+            sdk.PutSymlinkRequest, key, symlink_target=quote(target, safe=""), headers=headers or {})))
 
     @_refusals
     def symlink(self, key):
@@ -267,6 +269,5 @@ class OssV2:
         """A request that the SDK signs and sends but has no name for."""
         output = self.client.invoke_operation(sdk.OperationInput(
             op_name="Raw", method=method, bucket=self.bucket if bucket else None, key=key,
-            parameters=dict(query or {}), headers=CaseInsensitiveDict(headers or {}), body=body,
-            op_metadata={"sub-resource": sorted(query or {})}))
+            parameters=dict(query or {}), headers=CaseInsensitiveDict(headers or {}), body=body))
         return Reply(output.status_code, CaseInsensitiveDict(output.headers), output.http_response.content or b"")
