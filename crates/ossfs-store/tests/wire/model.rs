@@ -1,7 +1,8 @@
 //! A model of a bucket, and a client that does random things to both and compares.
 //!
 //! The client has its keys for itself. When an operation ends as `Unknown` it looks until it knows, as the file system
-//! will: the bucket must then show the state before or the state after, and nothing else.
+//! will: the bucket must then show the state before or the state after, and nothing else. Where it shows the state before,
+//! the request may still be on its way, so the client looks again after a probation.
 
 use bytes::Bytes;
 use fastrand::Rng;
@@ -13,9 +14,12 @@ use ossfs_types::limits::PART_BYTES_MIN;
 use ossfs_types::{ByteRange, Crc64, Key, Prefix};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Few keys, so that operations meet.
 const KEYS: u32 = 8;
+/// Longer than a request that was given up lives on at the server, however busy the machine is.
+const PROBATION: Duration = Duration::from_secs(2);
 /// How often looking is tried before the test gives up.
 const LOOKS_MAX: usize = 200;
 
@@ -120,7 +124,11 @@ impl Client {
             Ok(_) => after,
             Err(error) if error.kind() == Kind::Unknown => {
                 self.tally.unknown += 1;
-                let found = self.look(key).await;
+                let mut found = self.look(key).await;
+                if found == before && found != after {
+                    tokio::time::sleep(PROBATION).await;
+                    found = self.look(key).await;
+                }
                 let (b, a, f) = (brief(&before), brief(&after), brief(&found));
                 assert!(found == before || found == after, "{key} was {b}, was to be {a}, is {f}: {error:?}");
                 found

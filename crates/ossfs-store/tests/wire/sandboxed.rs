@@ -36,7 +36,7 @@ impl Sandbox {
         let endpoint = Endpoint::parse(&self.running.addr().to_string()).unwrap();
         let mut options = OssOptions::new(endpoint, bucket()).in_region(DEFAULT_REGION);
         options.signature = signature;
-        let silence = Duration::from_millis(400);
+        let silence = Duration::from_secs(1);
         options.http = HttpOptions {
             connections_max: 32,
             timeouts: Timeouts { connect: Duration::from_secs(5), first_byte: silence, silence },
