@@ -26,6 +26,8 @@ const CORRUPT_READS_MAX: usize = 5;
 ///   that looking could not tell: the change may be there, or may still come.
 /// * What is safe to repeat was repeated already, within bounds; a lost answer was replaced by looking where the object
 ///   could show that the write is ours. Nothing that could undo somebody else's write is ever repeated blindly.
+/// * An object that is what a write would have made, metadata included, counts as made by it. Who must tell writes of the
+///   same bytes apart (two clients that create one name, say) puts a token into the metadata.
 /// * Uploads, appends and whole reads are checked with CRC-64 where OSS tells it.
 /// * Every call ends: there is a deadline on connecting, on silence, and on slowness.
 #[async_trait]

@@ -168,6 +168,8 @@ impl Client {
         let (key, bytes) = (self.key(), self.bytes(300_000));
         let mut options = PutOptions::default();
         options.headers.forbid_overwrite = self.random.u8(0..4) == 0;
+        // Tells this write from an earlier one of the same bytes.
+        options.metadata.user.insert("token".into(), self.tally.done.into());
         let result = self.store.put(&key, bytes.clone().into(), &options).await;
         let taken = options.headers.forbid_overwrite && self.model.contains_key(&key);
         match result {
