@@ -54,9 +54,13 @@ export class Sandbox {
     });
   }
 
-  /** A client on an empty bucket of its own. */
+  /**
+   * A client on an empty bucket of its own. At an IP address ali-oss names the bucket in `Host`; with `sldEnable` it
+   * puts the bucket into the path, which goes together with a name only.
+   */
   async fresh(options) {
-    const client = this.client(options);
+    const byName = options?.sldEnable && { endpoint: this.url.replace('127.0.0.1', 'localhost') };
+    const client = this.client({ ...byName, ...options });
     const name = `judge-node-${process.pid}-${(bucketNumber += 1)}`;
     await client.putBucket(name);
     client.useBucket(name);

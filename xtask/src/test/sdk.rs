@@ -160,17 +160,30 @@ fn count_tap(text: &str) -> Tally {
             text.lines().filter_map(|line| line.strip_prefix("# ")?.strip_prefix(word)?.trim().parse().ok());
         counts.next_back().unwrap_or(0)
     };
-    let named = |mark: &str| {
-        let lines = text.lines().filter_map(move |line| line.trim_start().strip_prefix(mark));
-        lines.filter_map(|line| Some(format!("ali-oss {}", line.split_once(" - ")?.1))).collect::<Vec<_>>()
-    };
     let mut tally = Tally { passed: count("pass "), ..Tally::default() };
     let failures = count("fail ") + count("cancelled ");
-    // A failed suite is marked like its tests: the counts say how many tests there were.
-    tally.failed = named("not ok ").into_iter().take(failures).collect();
+    tally.failed = failed_tests(text);
     tally.failed.resize(failures, "ali-oss: not named".to_owned());
     tally.skipped.resize(count("skipped ") + count("todo "), "ali-oss: skipped by the suite".to_owned());
     tally
+}
+
+/// Names of the `not ok` tests. A suite with a failed test is `not ok` too: the block below it says what it is.
+fn failed_tests(text: &str) -> Vec<String> {
+    let mut failed = Vec::new();
+    let mut name = None;
+    for line in text.lines().map(str::trim) {
+        if let Some(rest) = line.strip_prefix("not ok ") {
+            failed.extend(name.take());
+            name = rest.split_once(" - ").map(|(_, name)| format!("ali-oss {name}"));
+        } else if line == "type: 'suite'" {
+            name = None;
+        } else if line == "..." {
+            failed.extend(name.take());
+        }
+    }
+    failed.extend(name);
+    failed
 }
 
 #[cfg(test)]
@@ -180,7 +193,8 @@ mod tests {
     #[test]
     fn node_s_counts_are_read_from_its_last_lines() {
         let tally = count_tap(
-            "TAP version 13\n    ok 1 - one\n    not ok 2 - two\nnot ok 1 - suite\n1..1\n# tests 3\n# suites 1\n\
+            "TAP version 13\n    ok 1 - one\n    not ok 2 - two\n      ---\n      type: 'test'\n\
+             ...\nnot ok 1 - suite\n  ---\n  type: 'suite'\n  ...\n1..1\n# tests 3\n# suites 1\n\
              # pass 1\n# fail 1\n# cancelled 0\n# skipped 1\n# todo 0\n",
         );
         assert_eq!(tally.passed, 1);
