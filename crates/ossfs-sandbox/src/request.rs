@@ -92,8 +92,8 @@ impl Target {
     fn parse(host: &str, path: &str) -> Result<Self> {
         let path = path.strip_prefix('/').unwrap_or(path);
         if let Some(bucket) = bucket_of_host(host) {
-            // ali-oss, told to use an IP address, names the bucket `undefined` where there is none (ListBuckets).
-            let nobody = bucket == "undefined" && path.is_empty();
+            // What ali-oss says at an IP address where there is no bucket (ListBuckets).
+            let nobody = matches!(bucket, "" | "undefined") && path.is_empty();
             let key = (!path.is_empty()).then(|| decode(path)).transpose()?;
             return Ok(Self { bucket: (!nobody).then(|| bucket.to_owned()), key });
         }
@@ -240,6 +240,7 @@ mod tests {
         assert_eq!(target("127.0.0.1", "/bkt/"), (Some("bkt".into()), None));
         assert_eq!(target("127.0.0.1", "/bkt%2Fk"), (Some("bkt".into()), Some("k".into())));
         assert_eq!(target("bkt.localhost", "/"), (Some("bkt".into()), None));
+        assert_eq!(target(".oss-cn-hangzhou.aliyuncs.com", "/"), (None, None));
         assert_eq!(target("undefined.oss-cn-hangzhou.aliyuncs.com", "/"), (None, None));
         assert_eq!(target("oss-cn-hangzhou.aliyuncs.com", "/"), (None, None));
     }

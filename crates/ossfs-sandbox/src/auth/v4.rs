@@ -112,17 +112,26 @@ fn claim<'a>(credential: &'a str, additional: &str, signature: &'a str, in_url: 
 }
 
 fn check_scope(account: &Account, claim: &Claim<'_>, sent: &str) -> Result<()> {
+    // OSS words it differently for headers and for URLs.
+    let wrong = |in_header, in_url| Err(malformed(if claim.in_url { in_url } else { in_header }));
     if sent.get(..8) != Some(claim.day) {
-        return Err(malformed("Invalid signing date in Authorization header."));
+        return wrong("Invalid signing date in Authorization header.", "The signing date in credential is invalid.");
     }
     if claim.region != account.region {
-        return Err(malformed("Invalid signing region in Authorization header.").ec("0002-00000226"));
+        return wrong(
+            "Invalid signing region in Authorization header.",
+            "The signing region in credential is invalid.",
+        )
+        .map_err(|error| error.ec("0002-00000226"));
     }
     if claim.product != PRODUCT {
-        return Err(malformed("Invalid signing product in Authorization header."));
+        return wrong(
+            "Invalid signing product in Authorization header.",
+            "The signing product in credential is invalid.",
+        );
     }
     if claim.terminator != TERMINATOR {
-        return Err(malformed("Invalid credential in Authorization header."));
+        return wrong("Invalid credential in Authorization header.", "The credential is invalid.");
     }
     account.check_id(claim.id)
 }

@@ -185,15 +185,29 @@ pub(super) fn stat(call: &mut Call<'_>) -> Result<Answer> {
     writer.element("LiveChannelCount", 0);
     writer.element("LastModifiedTime", call.now.as_second());
     // The sandbox does not count by class: everything is said to be of the bucket's.
-    for (class, storage, count) in [
-        (StorageClass::Standard, "StandardStorage", "StandardObjectCount"),
-        (StorageClass::Ia, "InfrequentAccessStorage", "InfrequentAccessObjectCount"),
-        (StorageClass::Archive, "ArchiveStorage", "ArchiveObjectCount"),
-        (StorageClass::ColdArchive, "ColdArchiveStorage", "ColdArchiveObjectCount"),
-        (StorageClass::DeepColdArchive, "DeepColdArchiveStorage", "DeepColdArchiveObjectCount"),
+    for (class, storage, real_storage, count) in [
+        (StorageClass::Standard, "StandardStorage", None, "StandardObjectCount"),
+        (
+            StorageClass::Ia,
+            "InfrequentAccessStorage",
+            Some("InfrequentAccessRealStorage"),
+            "InfrequentAccessObjectCount",
+        ),
+        (StorageClass::Archive, "ArchiveStorage", Some("ArchiveRealStorage"), "ArchiveObjectCount"),
+        (StorageClass::ColdArchive, "ColdArchiveStorage", Some("ColdArchiveRealStorage"), "ColdArchiveObjectCount"),
+        (
+            StorageClass::DeepColdArchive,
+            "DeepColdArchiveStorage",
+            Some("DeepColdArchiveRealStorage"),
+            "DeepColdArchiveObjectCount",
+        ),
     ] {
         let is_it = class == state.settings.class;
-        writer.element(storage, if is_it { state.stored_bytes } else { 0 });
+        let bytes = if is_it { state.stored_bytes } else { 0 };
+        writer.element(storage, bytes);
+        if let Some(real_storage) = real_storage {
+            writer.element(real_storage, bytes);
+        }
         writer.element(count, if is_it { state.objects.len() } else { 0 });
     }
     writer.element("DeleteMarkerCount", 0);
