@@ -3,6 +3,8 @@
 //! Each command is a module. None of them knows a shell, a fixed target directory or a network address: tools are
 //! found on PATH or installed below the target directory that cargo names.
 
+mod bench;
+mod demo;
 mod report;
 mod run;
 mod test;
@@ -27,11 +29,17 @@ enum Command {
     /// Ends with the line `N passed, N failed, N skipped`; a step that is not a test (format, lints, docs, a build)
     /// counts as one failure when it fails. Missing system packages are installed when run as root.
     Test(test::Arguments),
+    /// Build, start an OSS server on this machine and show the main job working against it
+    Demo(demo::Arguments),
+    /// Measure throughput and processor time
+    Bench(bench::Arguments),
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Test(arguments) => test::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

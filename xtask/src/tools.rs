@@ -62,6 +62,12 @@ pub(crate) fn ensure_prerequisites(may_install: bool) -> Result<()> {
     components(may_install)
 }
 
+/// What a build needs; the rest is for tests.
+pub(crate) fn ensure_compiler(may_install: bool) -> Result<()> {
+    let missing: Vec<&Need> = NEEDS.iter().filter(|need| need.name == "cc" && !(need.found)()).collect();
+    if missing.is_empty() { Ok(()) } else { install(&missing, may_install) }
+}
+
 fn install(missing: &[&Need], may_install: bool) -> Result<()> {
     let Some((manager, packages)) = package_manager(missing) else {
         bail!("install these with your system's package manager: {}", names(missing));
