@@ -11,3 +11,4 @@ mod nonsense;
 mod proxy;
 mod sandboxed;
 mod scripted;
+mod tls;
