@@ -19,13 +19,10 @@ _BUCKETS = f"judge-{os.getpid()}-"
 _bucket_numbers = itertools.count(1)
 
 
-def pytest_collection_modifyitems(items):
-    if os.environ.get("OSSFS_LONG") == "1":
-        return
-    skip = pytest.mark.skip(reason="full counts only: OSSFS_LONG=1 (cargo xtask test --long)")
-    for item in items:
-        if "long" in item.keywords:
-            item.add_marker(skip)
+@pytest.fixture
+def long_run():
+    """`cargo xtask test --long`: full counts."""
+    return os.environ.get("OSSFS_LONG") == "1"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -68,9 +68,8 @@ def test_the_region_is_part_of_v4(sandbox, stored, region):
 
 
 def test_additional_headers_are_signed(v2):
+    """V1 has no such thing: there the option changes nothing."""
     signing = v2.but(additional_headers=["content-length", "host"])
-    if v2.version == "v1":
-        pytest.skip("only V4 has additional headers")
     signing.put("key", b"x")
     assert signing.get("key").body == b"x"
 
