@@ -16,7 +16,6 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve buckets on this machine, as OSS would: for trying things out, for tests and for benchmarks
     Sandbox(commands::sandbox::Arguments),
 }
 

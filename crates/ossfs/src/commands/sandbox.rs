@@ -2,7 +2,6 @@
 
 use anyhow::Context;
 use clap::Args;
-use clap::builder::NonEmptyStringValueParser;
 use ossfs_sandbox::{DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET, DEFAULT_REGION, SandboxConfig, half_of_memory};
 use ossfs_types::BucketName;
 use std::io::Write;
@@ -18,14 +17,7 @@ EXAMPLES
 
     ossfs sandbox --bucket demo
 
-  Look at it with curl, which signs requests from version 7.75 on (the sandbox
-  takes path style, http://HOST:PORT/BUCKET/KEY, and BUCKET.localhost:PORT):
-
-    curl http://127.0.0.1:9900/-/stats
-    ossfs sandbox --bucket demo &        # private: this is refused, as OSS does
-    curl http://127.0.0.1:9900/demo/hello.txt
-
-  Point an SDK of Alibaba Cloud at it (Python, package alibabacloud-oss-v2):
+  Use it from an SDK of Alibaba Cloud (Python, package alibabacloud-oss-v2):
 
     export OSS_ACCESS_KEY_ID=sandbox OSS_ACCESS_KEY_SECRET=sandbox-secret
 
@@ -35,6 +27,15 @@ EXAMPLES
     config.region, config.endpoint = 'cn-hangzhou', 'http://127.0.0.1:9900'
     client = oss.Client(config)
     client.put_object(oss.PutObjectRequest(bucket='demo', key='hello.txt', body=b'hello'))
+    print(client.presign(oss.GetObjectRequest(bucket='demo', key='hello.txt')).url)
+
+  Fetch it with curl: by the URL that this printed, or by its plain URL once
+  the bucket is public (buckets are private, as in OSS: without a signature
+  they answer 403). Path style and BUCKET.localhost:PORT both name a bucket:
+
+    client.put_bucket_acl(oss.PutBucketAclRequest(bucket='demo', acl='public-read'))
+    curl http://127.0.0.1:9900/demo/hello.txt
+    curl http://demo.localhost:9900/hello.txt
 
   Keep the objects in a directory, on another port, as slow as a far region:
 
@@ -58,7 +59,7 @@ NOT KEPT
 
   Logs go to stderr; RUST_LOG=ossfs_sandbox=debug shows every refusal.";
 
-/// Serve buckets on this machine, as OSS would.
+/// Serve buckets on this machine, as OSS would: for trying things out, for tests and for benchmarks
 ///
 /// Signatures (version 4 and 1, in headers and in URLs), limits, paging and errors are those of OSS. Everything is kept
 /// in memory, or in a directory with --data. When it serves it prints `listening on http://ADDR:PORT`.
@@ -74,16 +75,15 @@ pub(crate) struct Arguments {
     data: Option<PathBuf>,
 
     /// Create this bucket if it is not there (may be repeated)
-    #[arg(long = "bucket", value_name = "NAME", value_parser = BucketName::parse)]
-    buckets: Vec<BucketName>,
+    #[arg(long = "bucket", value_name = "NAME")]
+    buckets: Vec<String>,
 
     /// The access key id that requests are signed with
     #[arg(
         long,
         value_name = "ID",
         env = "OSS_ACCESS_KEY_ID",
-        default_value = DEFAULT_ACCESS_KEY_ID,
-        value_parser = NonEmptyStringValueParser::new()
+        default_value = DEFAULT_ACCESS_KEY_ID
     )]
     access_key_id: String,
 
@@ -93,8 +93,7 @@ pub(crate) struct Arguments {
         value_name = "SECRET",
         env = "OSS_ACCESS_KEY_SECRET",
         hide_env_values = true,
-        default_value = DEFAULT_ACCESS_KEY_SECRET,
-        value_parser = NonEmptyStringValueParser::new()
+        default_value = DEFAULT_ACCESS_KEY_SECRET
     )]
     access_key_secret: String,
 
@@ -122,14 +121,15 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 async fn serve(arguments: Arguments) -> anyhow::Result<()> {
+    let buckets: Result<Vec<BucketName>, _> = arguments.buckets.iter().map(|name| BucketName::parse(name)).collect();
     let mut interrupted = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
     let mut terminated = signal(SignalKind::terminate()).context("cannot listen for signals")?;
     let running = SandboxConfig {
         listen: arguments.listen,
         data: arguments.data,
-        buckets: arguments.buckets,
-        access_key_id: arguments.access_key_id,
-        access_key_secret: arguments.access_key_secret,
+        buckets: buckets?,
+        access_key_id: or_default(arguments.access_key_id, DEFAULT_ACCESS_KEY_ID),
+        access_key_secret: or_default(arguments.access_key_secret, DEFAULT_ACCESS_KEY_SECRET),
         region: arguments.region,
         latency: Duration::from_millis(arguments.latency_ms),
         bandwidth: arguments.bandwidth,
@@ -148,4 +148,9 @@ async fn serve(arguments: Arguments) -> anyhow::Result<()> {
     tracing::info!("shutting down");
     running.shutdown().await;
     Ok(())
+}
+
+/// An empty environment variable is as good as none.
+fn or_default(text: String, default: &str) -> String {
+    if text.is_empty() { default.to_owned() } else { text }
 }
