@@ -117,6 +117,10 @@ pub(super) fn node(context: &mut Context) -> Result<Tally> {
     let ended = task.run()?;
     let text = std::fs::read_to_string(&results).context("node left no results")?;
     let mut tally = count_tap(&text);
+    if context.tests_like.is_some() {
+        // node calls skipped what its name pattern leaves out.
+        tally.skipped.clear();
+    }
     if !ended.status.success() && tally.failed.is_empty() {
         tally.failed.push(format!("ali-oss suite: {}", ended.status));
     }
