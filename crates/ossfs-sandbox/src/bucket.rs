@@ -1,6 +1,6 @@
 //! A bucket: its settings, its objects and its uploads in progress.
 //!
-//! Everything here is state in memory and decisions about it; nothing does I/O. [`crate::world`] changes it.
+//! Everything here is state in memory and decisions about it; nothing does I/O. Whoever owns the buckets changes them.
 
 use crate::budget::Charge;
 use crate::content::Content;

@@ -4,18 +4,31 @@
 //! and completed uploads move no bytes. Invariant: `len` is the sum of the pieces' lengths, and no piece is empty.
 
 use crate::blob::{Blob, read_at};
-use crate::budget::Charge;
+use crate::budget::{Budget, Charge};
+use crate::error::Result;
 use bytes::Bytes;
 use ossfs_types::ByteRange;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
+/// Neighbours up to this size together become one block when a content grows: small enough to copy, large enough to keep
+/// the list of an object short that was written a line at a time.
+const MERGED_BYTES_MAX: u64 = 64 << 10;
+
 /// A block of memory, charged to the budget for as long as any content uses it.
 #[derive(Debug)]
 pub(crate) struct Block {
     bytes: Bytes,
     _charge: Charge,
+}
+
+impl Block {
+    /// The bytes of a piece that lies in this block.
+    fn part(&self, offset: u64, len: u64) -> Bytes {
+        // Both fit: they lie within a block that is in memory.
+        self.bytes.slice(offset as usize..(offset + len) as usize)
+    }
 }
 
 /// Where the bytes of a piece are.
@@ -60,6 +73,24 @@ impl Content {
     /// Several contents, one after the other.
     pub(crate) fn join<'a>(contents: impl IntoIterator<Item = &'a Content>) -> Self {
         Self::from_pieces(contents.into_iter().flat_map(|content| content.pieces.iter().cloned()))
+    }
+
+    /// This content and then another. In memory, what is small at the seam is copied into one block.
+    pub(crate) fn followed_by(&self, next: &Self, budget: &Arc<Budget>) -> Result<Self> {
+        let (Some((last, before)), [first]) = (self.pieces.split_last(), &*next.pieces) else {
+            return Ok(Self::join([self, next]));
+        };
+        let (Source::Memory(head), Source::Memory(tail)) = (&last.source, &first.source) else {
+            return Ok(Self::join([self, next]));
+        };
+        let len = last.len + first.len;
+        if len > MERGED_BYTES_MAX {
+            return Ok(Self::join([self, next]));
+        }
+        let charge = budget.charge(len)?;
+        let merged = [head.part(last.offset, last.len), tail.part(first.offset, first.len)].concat();
+        let merged = Self::memory_piece(Bytes::from(merged), charge);
+        Ok(Self::from_pieces(before.iter().cloned().chain([merged])))
     }
 
     /// The part of the content within `range`.
@@ -151,10 +182,7 @@ impl ContentReader {
         let offset = piece.offset + self.consumed;
         self.consumed += len;
         let next = match &piece.source {
-            Source::Memory(block) => {
-                // Both fit: they lie within a block that is in memory.
-                Next::Ready(block.bytes.slice(offset as usize..(offset + len) as usize))
-            }
+            Source::Memory(block) => Next::Ready(block.part(offset, len)),
             Source::File(blob) => {
                 Next::Disk(DiskRead { blob: blob.clone(), file: self.file.clone(), offset, len: len as usize })
             }
@@ -196,6 +224,10 @@ mod tests {
     use proptest::prelude::*;
     use std::io::Write;
 
+    fn model_of(parts: &[(bool, Vec<u8>)]) -> Vec<u8> {
+        parts.iter().flat_map(|(_, bytes)| bytes.clone()).collect()
+    }
+
     fn bytes_of(content: &Content, max: usize) -> Vec<u8> {
         let mut reader = content.reader();
         let mut bytes = Vec::new();
@@ -227,8 +259,12 @@ mod tests {
                     Content::from_pieces([Content::memory_piece(Bytes::copy_from_slice(bytes), charge)])
                 }
             }).collect();
-            let model: Vec<u8> = parts.iter().flat_map(|(_, bytes)| bytes.clone()).collect();
+            let model = model_of(&parts);
             let whole = Content::join(&contents);
+            let grown = contents.iter().try_fold(Content::empty(), |grown, next| grown.followed_by(next, &budget));
+            let grown = grown.unwrap();
+            prop_assert!(grown.pieces().len() <= whole.pieces().len());
+            prop_assert_eq!(bytes_of(&grown, max), model_of(&parts));
             prop_assert_eq!(whole.len(), model.len() as u64);
             prop_assert_eq!(bytes_of(&whole, max), model.clone());
             let (a, b) = (cuts.0.index(model.len() + 1), cuts.1.index(model.len() + 1));

@@ -6,10 +6,10 @@
 //! Not kept, though accepted: old versions of objects (the versioning state is, and lifts `x-oss-forbid-overwrite`),
 //! encryption at rest, and the time that restoring an archive takes. Everything else of OSS's API is answered with 501.
 //!
-//! Layers, lowest first; none names one above it:
-//! `error`, `time`, `xml`, `pacer` - `budget`, `blob`, `content`, `ingest` - `object`, `listing`, `bucket` - `disk`,
-//! `world` - `request`, `auth`, `route` - `stats`, `conditions` - `answer`, `receive` - `operations` - `control`,
-//! `respond`, `server`.
+//! Layers, lowest first; none names one above it (`tests/layers.rs` sees to that):
+//! `error`, `time`, `blob`, `pacer`, `listing` - `xml`, `budget` - `content` - `ingest`, `object` - `bucket` - `disk` -
+//! `world` - `request` - `auth`, `route` - `stats`, `conditions` - `answer`, `receive` - `operations` - `control` -
+//! `respond` - `server`.
 
 mod answer;
 mod auth;

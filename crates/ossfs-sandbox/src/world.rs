@@ -75,6 +75,11 @@ impl World {
         self.budget.charge(bytes).map(Arc::new)
     }
 
+    /// What memory is charged to.
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
     /// Runs a change where it may wait for a disk.
     pub(crate) async fn commit<T: Send + 'static>(
         self: &Arc<Self>,

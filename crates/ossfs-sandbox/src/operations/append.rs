@@ -2,7 +2,7 @@
 
 use super::{Call, put};
 use crate::answer::Answer;
-use crate::content::Content;
+use crate::budget::Budget;
 use crate::error::{Code, OssError, Result};
 use crate::object::{Kind, Object, StorageClass, content_md5, etag_of_md5};
 use crate::world::Change;
@@ -10,6 +10,7 @@ use http::HeaderValue;
 use md5::{Digest, Md5};
 use ossfs_types::limits::APPENDABLE_BYTES_MAX;
 use ossfs_types::{Crc64, ETag};
+use std::sync::Arc;
 
 pub(super) async fn append(call: &mut Call<'_>) -> Result<Answer> {
     let (bucket, key) = (call.bucket()?, call.key()?.clone());
@@ -43,7 +44,7 @@ pub(super) async fn append(call: &mut Call<'_>) -> Result<Answer> {
             world.change_object(&bucket, &key, |state| {
                 let current = state.objects.get(&key);
                 check(current.map(AsRef::as_ref), position)?;
-                let object = joined(current.map(AsRef::as_ref), added);
+                let object = joined(current.map(AsRef::as_ref), added, world.budget())?;
                 Ok((Change::Put(object.clone()), object))
             })
         })
@@ -65,14 +66,15 @@ fn wrong_position(len: u64) -> Box<OssError> {
     OssError::new(Code::PositionNotEqualToLength).header("x-oss-next-append-position", HeaderValue::from(len))
 }
 
-fn joined(current: Option<&Object>, added: Object) -> Object {
+fn joined(current: Option<&Object>, added: Object, budget: &Arc<Budget>) -> Result<Object> {
     let (content, crc) = match current {
-        Some(current) => {
-            (Content::join([&current.content, &added.content]), current.crc.followed_by(added.crc, added.content.len()))
-        }
+        Some(current) => (
+            current.content.followed_by(&added.content, budget)?,
+            current.crc.followed_by(added.crc, added.content.len()),
+        ),
         None => (added.content.clone(), added.crc),
     };
-    Object {
+    Ok(Object {
         kind: Kind::Appendable,
         etag: etag(crc, content.len()),
         content,
@@ -80,7 +82,7 @@ fn joined(current: Option<&Object>, added: Object) -> Object {
         attributes: current.map_or(added.attributes, |current| current.attributes.clone()),
         charge: current.map_or(added.charge, |current| current.charge.clone()),
         ..added
-    }
+    })
 }
 
 /// OSS does not say how it makes this one; it changes with the content and is no MD5 of it.
