@@ -108,7 +108,6 @@ fn check_not_expired(expires: Timestamp, now: Timestamp) -> Result<()> {
         return Ok(());
     }
     Err(OssError::denied("Request has expired.")
-        .ec("0002-00000069")
         .detail("Expires", time::iso(expires))
         .detail("ServerTime", time::iso(now)))
 }

@@ -114,9 +114,8 @@ impl RequestBody {
         }
         let digest: [u8; 16] = md5_digest.finalize().into();
         if md5.is_some_and(|expected| expected != digest) {
-            return Err(
-                OssError::new(Code::BadDigest).message("The Content-MD5 you specified did not match what we received.")
-            );
+            return Err(OssError::new(Code::InvalidDigest)
+                .message("The Content-MD5 you specified did not match what we received."));
         }
         Ok(Received { content: sink.finish().await?, md5: digest, crc: crc_digest.value() })
     }

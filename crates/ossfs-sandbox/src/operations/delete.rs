@@ -32,7 +32,7 @@ pub(super) async fn many(call: &mut Call<'_>) -> Result<Answer> {
     call.body.check_length_is_said(&call.request.method)?;
     let document = call.body.document(DOCUMENT_BYTES_MAX).await?;
     if expected != <[u8; 16]>::from(Md5::digest(&document)) {
-        return Err(Code::BadDigest.into());
+        return Err(Code::InvalidDigest.into());
     }
     let (quiet, keys) = parse(&document)?;
     let deleted = keys.clone();
