@@ -6,11 +6,13 @@ other name is unknown.
 
 import os
 import socket
+import threading
 
 
 def pytest_configure():
     _lead_to_the_sandbox(int(os.environ["OSSFS_SANDBOX_PORT"]))
     _replace_other_services()
+    _write_records_whole()
 
 
 def _lead_to_the_sandbox(sandbox_port):
@@ -40,3 +42,19 @@ def _replace_other_services():
     key = RSA.generate(2048)
     pair = {"private_key": key.export_key(), "public_key": key.public_key().export_key()}
     oss2.AliKMSProvider = lambda *_, **__: oss2.RsaProvider(pair)
+
+
+def _write_records_whole():
+    """Some tests read the record of a resumable download in one thread while another thread's `put` writes it in place."""
+    import json
+
+    from oss2.resumable import _ResumableStoreBase
+
+    def put(store, key, value):
+        path = store._ResumableStoreBase__path(key)
+        whole = f"{path}.{threading.get_ident()}"
+        with open(whole, "w") as file:
+            json.dump(value, file)
+        os.replace(whole, path)
+
+    _ResumableStoreBase.put = put
