@@ -132,6 +132,11 @@ impl RequestBody {
         Ok(document)
     }
 
+    /// Reads all of it, and keeps nothing.
+    pub(crate) async fn discard(&mut self) {
+        while let Ok(Some(_)) = self.next().await {}
+    }
+
     /// Reads what nobody wanted, within reason, so that the answer reaches a client that is still sending. Whether it
     /// came to its end.
     pub(crate) async fn drain(&mut self) -> bool {

@@ -138,6 +138,8 @@ impl Shared {
                 return Err(NoAnswer);
             }
             Some(FaultKind::Stall) => {
+                // hyper sees that a client has gone only once its body was read.
+                body.discard().await;
                 sleep(STALL).await;
                 ending.set(End::Closed);
                 return Err(NoAnswer);

@@ -101,6 +101,24 @@ fn a_stall_is_silence_and_applies_nothing() {
 }
 
 #[test]
+fn stalled_uploads_free_their_places_when_their_clients_go() {
+    wire(|client| async move {
+        // More than the server takes connections: if these kept their places, the request after them would wait.
+        let stalls = 1100;
+        let stall = r#"{"faults": [{"operations": ["PutObject"], "kind": "stall"}]}"#;
+        set(&client, stall).await;
+        let head = client.signed_head("PUT", "/bkt/k", &[("content-length", "100000")]) + "\r\n";
+        for _ in 0..stalls {
+            let mut stream = client.connect().await;
+            stream.write_all(head.as_bytes()).await.unwrap();
+            stream.write_all(&[7; 100_000]).await.unwrap();
+        }
+        let answered = timeout(Duration::from_secs(5), client.get("/bkt/k")).await;
+        answered.expect("there is a place for another client").refused(404, "NoSuchKey");
+    });
+}
+
+#[test]
 fn a_truncated_answer_ends_short() {
     wire(|client| async move {
         client.put("/bkt/k", &[7; 100_000]).await.ok();

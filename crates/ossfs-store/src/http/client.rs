@@ -18,6 +18,8 @@ use tokio::time::Instant;
 
 /// Idle connections are closed before common servers and load balancers do, so that a request seldom meets a closing one.
 const IDLE_MAX: Duration = Duration::from_secs(20);
+/// Each request in flight ends by its own deadlines, but a body that its reader doesn't read keeps its connection.
+const POOL_WAIT_MAX: Duration = Duration::from_secs(60);
 /// What hyper reads at once at most. As large as a level-2 cache likes: bytes are copied on from there.
 const READ_BUFFER_BYTES: usize = 512 << 10;
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("ossfs/", env!("CARGO_PKG_VERSION")));
@@ -106,7 +108,10 @@ impl Client {
         mut headers: HeaderMap,
         payload: Payload,
     ) -> Result<Response, Failure> {
-        let permit = self.permits.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let permit = match tokio::time::timeout(POOL_WAIT_MAX, self.permits.clone().acquire_owned()).await {
+            Ok(permit) => permit.expect("the semaphore is never closed"),
+            Err(_) => return Err(Failure::not_sent("all connections are busy")),
+        };
         headers.insert(USER_AGENT, AGENT);
         // hyper tells no length of an empty body, and OSS refuses a PUT or POST without one.
         if method == Method::PUT || method == Method::POST {

@@ -170,6 +170,8 @@ impl Inner {
             }
             // We know what we sent, so it was changed on its way.
             "InvalidDigest" if call.headers.contains_key(CONTENT_MD5) => Fate::Refused,
+            // The body did not come in time, so there was nothing to apply.
+            "RequestTimeout" => Fate::Refused,
             _ if kind == Kind::Throttled || status == StatusCode::REQUEST_TIMEOUT => Fate::Refused,
             // A failing server may have done it before it failed.
             _ if kind == Kind::Unavailable => Fate::Lost,

@@ -5,9 +5,26 @@
 
 use super::Inner;
 use super::request::metadata_matches;
-use crate::api::{CopyOptions, CopySource, ObjectMeta, Part, Payload, PutOptions, Upload, Written};
+use crate::api::{
+    Appended, CopyOptions, CopySource, ObjectMeta, ObjectType, Part, Payload, PutOptions, Upload, Written,
+};
 use crate::error::Kind;
 use ossfs_types::{Crc64, Key};
+
+/// What an object shows of an append that was to end at a position.
+pub(super) enum AppendShown {
+    /// It was applied.
+    Landed(Appended),
+    /// Another append took its place, so it never will be.
+    Beaten {
+        /// Length of the object in bytes.
+        length: u64,
+    },
+    /// It was not applied yet.
+    NotLanded,
+    /// It may have been.
+    Unclear,
+}
 
 fn written(meta: ObjectMeta) -> Written {
     Written { etag: meta.etag, crc64: meta.crc64 }
@@ -38,6 +55,29 @@ impl Inner {
             && copy.crc64 == original.crc64
             && metadata_matches(metadata, &copy.metadata);
         same.then(|| written(copy))
+    }
+
+    pub(super) async fn append_shown(
+        &self,
+        key: &Key,
+        position: u64,
+        end: u64,
+        expected: Option<Crc64>,
+    ) -> AppendShown {
+        match self.head(key).await {
+            Err(error) if error.kind() == Kind::NotFound && position == 0 => AppendShown::NotLanded,
+            Ok(meta) if meta.size == position => AppendShown::NotLanded,
+            Ok(meta) if meta.size == end && meta.object_type == ObjectType::Appendable => {
+                match (expected, meta.crc64) {
+                    (Some(expected), Some(found)) if expected == found => {
+                        AppendShown::Landed(Appended { etag: Some(meta.etag), next_position: end, crc64: meta.crc64 })
+                    }
+                    (Some(_), Some(_)) => AppendShown::Beaten { length: end },
+                    _ => AppendShown::Unclear,
+                }
+            }
+            _ => AppendShown::Unclear,
+        }
     }
 
     pub(super) async fn symlink_landed(&self, key: &Key, target: &Key) -> bool {

@@ -80,23 +80,26 @@ impl Inner {
                 Ok(written) => return check_completion(upload, written, combined_crc64(parts)),
                 Err(error) => error,
             };
-            // After a lost answer, "no such upload" and "exists already" may be our own doing.
-            let ours = matches!(error.kind(), Kind::UploadNotFound | Kind::AlreadyExists) && lost.is_some();
-            if error.kind() != Kind::Unknown && !ours {
+            let unknown = error.kind() == Kind::Unknown;
+            if !unknown && lost.is_none() {
                 return Err(error);
             }
+            // The first may have been applied, whatever is said of a repetition: "no such upload" and "exists already" may
+            // be our own doing.
             if let Some(written) = self.completion_landed(upload, parts).await {
                 return Ok(written);
             }
-            if ours {
-                return Err(lost.unwrap_or(error));
-            }
+            let first = match lost.take() {
+                Some(first) if !unknown => return Err(first),
+                Some(first) => first,
+                None => error,
+            };
             // The upload can be completed only once, so asking again for the same one harms nothing.
             match self.retry.delay(attempt, false, fastrand::f64()) {
                 Some(delay) => tokio::time::sleep(delay).await,
-                None => return Err(error),
+                None => return Err(first),
             }
-            lost = Some(error);
+            lost = Some(first);
         }
         unreachable!("the attempts are bounded by the retry options")
     }

@@ -2,10 +2,11 @@
 
 use super::Inner;
 use super::answer;
+use super::look::AppendShown;
 use super::request::{Call, Target, metadata_headers, put_headers, write_headers};
 use crate::api::{
-    AppendOptions, Appended, CopyOptions, CopySource, ObjectMeta, ObjectStat, ObjectType, Payload, PutOptions, Symlink,
-    Written, check_delete_many, deleted_of,
+    AppendOptions, Appended, CopyOptions, CopySource, ObjectMeta, ObjectStat, Payload, PutOptions, Symlink, Written,
+    check_delete_many, deleted_of,
 };
 use crate::error::{Error, Kind, Result};
 use crate::sign::encode_key;
@@ -137,42 +138,35 @@ impl Inner {
     ) -> Result<Appended> {
         let before = if position == 0 { Some(Crc64::EMPTY) } else { options.crc64_before };
         let expected = before.map(|before| before.followed_by(payload.crc64(), payload.len()));
-        let mut lost = false;
+        let end = position.checked_add(payload.len()).ok_or_else(|| {
+            Error::new(Kind::Invalid, "AppendObject", "the position is too large").on_key(key.as_str())
+        })?;
+        let mut lost: Option<Error> = None;
         for attempt in 1.. {
-            let error = match self.append_once(key, position, &payload, options).await {
+            let error = match self.append_once(key, position, end, &payload, options).await {
                 Ok(appended) => return self.check_append(key, appended, expected),
                 Err(error) => error,
             };
-            // The position guards an append: a repetition can't be applied a second time. So what is found decides.
-            let doubtful =
-                error.kind() == Kind::Unknown || (lost && matches!(error.kind(), Kind::WrongPosition { .. }));
-            if !doubtful {
+            if error.kind() != Kind::Unknown && lost.is_none() {
                 return Err(error);
             }
-            lost = true;
-            let end = position + payload.len();
-            match self.head(key).await {
-                Ok(meta) if meta.object_type == ObjectType::Appendable && meta.size == end && end > position => {
-                    return match (expected, meta.crc64) {
-                        (Some(expected), Some(found)) if expected == found => {
-                            Ok(Appended { etag: Some(meta.etag), next_position: end, crc64: meta.crc64 })
-                        }
-                        (Some(_), Some(_)) => {
-                            let message = "another append took the position";
-                            let kind = Kind::WrongPosition { length: Some(end) };
-                            Err(Error::new(kind, "AppendObject", message).on_key(key.as_str()))
-                        }
-                        _ => Err(error.into_kind(Kind::Unknown)),
-                    };
+            // The first may have been applied, whatever is said of a repetition. The object decides: its length keeps an
+            // append from being applied twice.
+            let first = lost.take().unwrap_or(error);
+            match self.append_shown(key, position, end, expected).await {
+                AppendShown::Landed(appended) => return Ok(appended),
+                AppendShown::Beaten { length } => {
+                    let kind = Kind::WrongPosition { length: Some(length) };
+                    return Err(first.into_kind(kind));
                 }
-                Ok(meta) if meta.size == position => {}
-                Err(missing) if missing.kind() == Kind::NotFound && position == 0 => {}
-                _ => return Err(error),
+                AppendShown::Unclear => return Err(first),
+                AppendShown::NotLanded => {}
             }
             match self.retry.delay(attempt, false, fastrand::f64()) {
                 Some(delay) => tokio::time::sleep(delay).await,
-                None => return Err(error),
+                None => return Err(first),
             }
+            lost = Some(first);
         }
         unreachable!("the attempts are bounded by the retry options")
     }
@@ -181,6 +175,7 @@ impl Inner {
         &self,
         key: &Key,
         position: u64,
+        end: u64,
         payload: &Payload,
         options: &AppendOptions,
     ) -> Result<Appended> {
@@ -197,8 +192,8 @@ impl Inner {
         let headers = self.answer(&call).await?.headers;
         let next_position = answer::next_append_position(&headers)
             .ok_or_else(|| call.error(Kind::Unknown, "there is no x-oss-next-append-position"))?;
-        if next_position != position + payload.len() {
-            let message = format!("the next position is {next_position} after {} bytes at {position}", payload.len());
+        if next_position != end {
+            let message = format!("the next position is {next_position} instead of {end}");
             return Err(call.error(Kind::Unknown, message));
         }
         Ok(Appended { etag: answer::etag(&headers), next_position, crc64: answer::crc64(&headers) })

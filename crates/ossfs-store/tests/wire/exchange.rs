@@ -137,6 +137,31 @@ async fn an_append_is_repeated_only_as_its_position_allows() {
 }
 
 #[tokio::test]
+async fn what_is_said_of_a_repetition_says_nothing_of_the_first() {
+    for second in ["AccessDenied", "PositionNotEqualToLength", "NoSuchUpload", "FileAlreadyExists"] {
+        let server = Server::start(move |number, asked| match (number, asked.method()) {
+            (0, _) => Reply::SendAndClose(Vec::new()),
+            (1, "HEAD") => Reply::Send(answer(404, &[], "")),
+            (_, "HEAD") => Reply::Send(error(403, "AccessDenied")),
+            _ => Reply::Send(error(403, second)),
+        });
+        let appended = server.store().await.append(&key("k"), 0, "hello".into(), &Default::default()).await;
+        assert_eq!(appended.unwrap_err().kind(), Kind::Unknown, "{second}");
+        assert_eq!(server.methods(), ["POST", "HEAD", "POST", "HEAD"]);
+    }
+    for second in ["AccessDenied", "NoSuchUpload", "FileAlreadyExists"] {
+        let server = Server::start(move |number, asked| match (number, asked.method()) {
+            (0, _) => Reply::SendAndClose(Vec::new()),
+            (_, "HEAD") => Reply::Send(answer(404, &[], "")),
+            _ => Reply::Send(error(403, second)),
+        });
+        let upload = Upload { key: key("k"), id: UploadId::parse("U").unwrap() };
+        let completed = server.store().await.complete_upload(&upload, &[], false).await;
+        assert_eq!(completed.unwrap_err().kind(), Kind::Unknown, "{second}");
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_clock_is_put_right() {
     let server = Server::start(|number, _| match number {
         0 => Reply::Send(error(403, "RequestTimeTooSkewed")),
