@@ -5,11 +5,6 @@
 //!
 //! Not kept, though accepted: old versions of objects (the versioning state is, and lifts `x-oss-forbid-overwrite`),
 //! encryption at rest, and the time that restoring an archive takes. Everything else of OSS's API is answered with 501.
-//!
-//! Layers, lowest first; none names one above it (`tests/layers.rs` sees to that):
-//! `error`, `time`, `blob`, `pacer`, `listing` - `xml`, `budget` - `content` - `ingest`, `object` - `bucket` - `disk` -
-//! `world` - `request` - `auth`, `route` - `stats`, `conditions` - `answer`, `receive` - `operations` - `control` -
-//! `respond` - `server`.
 
 mod answer;
 mod auth;

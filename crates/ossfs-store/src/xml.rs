@@ -55,9 +55,11 @@ pub(crate) fn delete_request<'a>(keys: impl Iterator<Item = &'a str>) -> Option<
     Some(document)
 }
 
-/// Whether XML 1.0 can carry a text unchanged: no control characters, and no line ends, which parsers normalise.
+/// Whether XML 1.0 can carry a text unchanged: no control characters, no line ends, which parsers normalise, and no
+/// spaces at the ends, which some trim.
 pub(crate) fn can_be_in_xml(text: &str) -> bool {
-    text.chars().all(|character| !matches!(character, '\0'..='\u{1f}' | '\u{7f}' | '\u{fffe}' | '\u{ffff}'))
+    text.trim() == text
+        && text.chars().all(|character| !matches!(character, '\0'..='\u{1f}' | '\u{7f}' | '\u{fffe}' | '\u{ffff}'))
 }
 
 /// The body of CompleteMultipartUpload.
@@ -161,7 +163,7 @@ pub(crate) struct CompleteDocument {
 pub(crate) struct PartsDocument {
     pub is_truncated: bool,
     #[serde(default)]
-    pub next_part_number_marker: Option<u32>,
+    pub next_part_number_marker: Option<String>,
     #[serde(rename = "Part", default)]
     pub parts: Vec<ListedPart>,
 }
@@ -174,7 +176,7 @@ pub(crate) struct ListedPart {
     pub etag: String,
     pub size: u64,
     #[serde(rename = "HashCrc64ecma", default)]
-    pub crc64: Option<u64>,
+    pub crc64: Option<String>,
 }
 
 /// `ListMultipartUploadsResult`.

@@ -7,7 +7,6 @@ use crate::error::{Code, OssError, Result};
 use crate::object::{Attributes, Kind, Object, text_header};
 use crate::request::parse_key;
 use crate::time;
-use crate::world::Change;
 use crate::xml::Writer;
 use http::{HeaderMap, HeaderValue};
 use ossfs_types::{BucketName, Key};
@@ -103,14 +102,7 @@ pub(super) async fn copy(call: &mut Call<'_>) -> Result<Answer> {
     let answer = Answer::document(writer)
         .header("etag", super::ascii(&object.etag.quoted()))
         .header("x-oss-hash-crc64ecma", HeaderValue::from(object.crc.to_u64()));
-    call.world
-        .commit(move |world| {
-            world.change_object(&bucket, &key, |state| {
-                state.check_overwrite(&key, forbid)?;
-                Ok((Change::Put(object), ()))
-            })
-        })
-        .await?;
+    put::place(call.world, bucket, key, object, forbid).await?;
     Ok(answer)
 }
 

@@ -8,7 +8,6 @@ use crate::object::{Kind, text_header};
 use crate::receive::Received;
 use crate::request::parse_key;
 use crate::time;
-use crate::world::Change;
 use http::StatusCode;
 use md5::{Digest, Md5};
 use ossfs_types::{Crc64, Key};
@@ -25,14 +24,7 @@ pub(super) async fn put(call: &mut Call<'_>) -> Result<Answer> {
     let mut object = put::new_object(call, &key, received, attributes)?;
     object.kind = Kind::Symlink { target };
     let answer = Answer::empty(StatusCode::OK).header("etag", ascii(&object.etag.quoted()));
-    call.world
-        .commit(move |world| {
-            world.change_object(&bucket, &key, |state| {
-                state.check_overwrite(&key, forbid)?;
-                Ok((Change::Put(object), ()))
-            })
-        })
-        .await?;
+    put::place(call.world, bucket, key, object, forbid).await?;
     Ok(answer)
 }
 

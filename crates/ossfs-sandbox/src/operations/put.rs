@@ -2,11 +2,12 @@
 
 use super::{Call, ascii, preconditions};
 use crate::answer::Answer;
+use crate::bucket::Bucket;
 use crate::error::{Code, OssError, Result};
 use crate::object::{Attributes, Kind, Object, content_md5, etag_of_md5};
 use crate::receive::Received;
 use crate::time::whole_seconds;
-use crate::world::Change;
+use crate::world::{Change, World};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::{HeaderValue, StatusCode};
@@ -50,15 +51,25 @@ pub(super) async fn put(call: &mut Call<'_>) -> Result<Answer> {
     let md5 = received.md5;
     let object = new_object(call, &key, received, attributes)?;
     let answer = stored(&object).header("content-md5", ascii(&BASE64.encode(md5)));
-    call.world
-        .commit(move |world| {
-            world.change_object(&bucket, &key, |state| {
-                state.check_overwrite(&key, forbid)?;
-                Ok((Change::Put(object), ()))
-            })
-        })
-        .await?;
+    place(call.world, bucket, key, object, forbid).await?;
     Ok(answer)
+}
+
+/// Gives a whole object its place, unless the name is taken and is to be kept.
+pub(super) async fn place(
+    world: &Arc<World>,
+    bucket: Arc<Bucket>,
+    key: Key,
+    object: Object,
+    forbid_overwrite: bool,
+) -> Result<()> {
+    let change = move |world: &World| {
+        world.change_object(&bucket, &key, |state| {
+            state.check_overwrite(&key, forbid_overwrite)?;
+            Ok((Change::Put(object), ()))
+        })
+    };
+    world.commit(change).await
 }
 
 /// 200 with what identifies a stored object.

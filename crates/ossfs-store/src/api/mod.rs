@@ -16,4 +16,4 @@ pub use object::{
     Versioning, WriteHeaders, Written,
 };
 pub use store::ObjectStore;
-pub(crate) use store::{check_delete_many, deleted_of};
+pub(crate) use store::{check_copy, check_delete_many, deleted_of};

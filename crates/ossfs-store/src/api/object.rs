@@ -3,7 +3,7 @@
 use super::ObjectBody;
 use bytes::Bytes;
 use http::HeaderValue;
-use ossfs_types::limits::LIST_KEYS_MAX;
+use ossfs_types::limits::{LIST_KEYS_MAX, USER_METADATA_BYTES_MAX};
 use ossfs_types::{ByteRange, Crc64, ETag, Key, Prefix, Timestamp};
 use std::collections::BTreeMap;
 
@@ -26,6 +26,24 @@ pub struct Metadata {
     /// `x-oss-meta-*`, by name without that prefix: lowercase letters, digits and hyphens; names and values at most 8 KiB
     /// together.
     pub user: BTreeMap<String, HeaderValue>,
+}
+
+impl Metadata {
+    /// OSS's rules for user metadata; or what is against them.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let letters = |name: &String| {
+            let valid = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+            !name.is_empty() && name.bytes().all(valid)
+        };
+        if let Some(name) = self.user.keys().find(|name| !letters(name)) {
+            return Err(format!("{name:?}: names of user metadata have lowercase letters, digits and hyphens only"));
+        }
+        let bytes: usize = self.user.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if bytes > USER_METADATA_BYTES_MAX {
+            return Err(format!("{bytes} bytes of user metadata, at most {USER_METADATA_BYTES_MAX}"));
+        }
+        Ok(())
+    }
 }
 
 /// What an object's content came to be by.
@@ -212,6 +230,8 @@ pub struct Symlink {
     pub last_modified: Option<Timestamp>,
     /// The version of the link itself.
     pub etag: Option<ETag>,
+    /// What users and programs attached to the link itself.
+    pub metadata: Metadata,
 }
 
 /// What to list.

@@ -14,6 +14,8 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 
+/// Largest read into one buffer: a length that an answer claims must not exhaust the memory.
+const READ_BYTES_MAX: usize = 1 << 30;
 /// How often a body with a wrong checksum is fetched anew: a fault of a wire passes, one of a disk does not.
 const CORRUPT_READS_MAX: usize = 5;
 
@@ -29,6 +31,9 @@ const CORRUPT_READS_MAX: usize = 5;
 /// * An object that is what a write would have made, metadata included, counts as made by it. Who must tell writes of the
 ///   same bytes apart (two clients that create one name, say) puts a token into the metadata.
 /// * Uploads, appends and whole reads are checked with CRC-64 where OSS tells it.
+/// * Success after a lost answer means that the bucket shows what was asked for. Where it showed that before (a deletion of
+///   what was not there, a write of the same bytes without a token), the request may still be on its way: wait for it
+///   before using the key for something else.
 /// * Every call ends: there is a deadline on connecting, on silence, and on slowness.
 #[async_trait]
 pub trait ObjectStore: Send + Sync + Debug {
@@ -37,6 +42,7 @@ pub trait ObjectStore: Send + Sync + Debug {
 
     /// Begins to read an object. Symlinks are followed. Reading goes on after a broken connection, pinned to the version
     /// it began with; a whole read ends with `Corrupt` if the checksum is wrong.
+    /// The body keeps a connection until it is dropped, and the deadline on slowness runs on while nobody reads it.
     async fn get(&self, key: &Key, options: &GetOptions) -> Result<GotObject>;
 
     /// All that is known of an object but its bytes. Symlinks are followed.
@@ -54,7 +60,8 @@ pub trait ObjectStore: Send + Sync + Debug {
     /// Deletes up to 1,000 objects, which need not exist. Returns those that are gone; the others are still there.
     async fn delete_many(&self, keys: &[Key]) -> Result<Vec<Key>>;
 
-    /// Copies an object within the bucket, on the server; onto itself to replace its metadata. Appendable objects can't be
+    /// Copies an object within the bucket, on the server; onto itself to replace its metadata (`Invalid` without any, as OSS
+    /// would drop what is there). Appendable objects can't be
     /// copied (`WrongType`). What copying a symlink gives is not promised: put a new one instead.
     async fn copy(&self, source: &CopySource, key: &Key, options: &CopyOptions) -> Result<Written>;
 
@@ -102,7 +109,8 @@ pub trait ObjectStore: Send + Sync + Debug {
     /// What the store counts in the bucket.
     async fn bucket_stat(&self) -> Result<BucketStat>;
 
-    /// Reads an object, or a range of it, into one pooled buffer. A whole read whose checksum is wrong is repeated.
+    /// Reads an object, or a range of it, of at most 1 GiB, into one pooled buffer; `Invalid` if it is larger. A whole read
+    /// whose checksum is wrong is repeated.
     async fn read(&self, key: &Key, options: &GetOptions, pool: &Arc<BufferPool>) -> Result<Fetched> {
         let mut attempt = 1;
         loop {
@@ -116,14 +124,25 @@ pub trait ObjectStore: Send + Sync + Debug {
 
 /// Receives all of a body into one buffer.
 async fn collect(mut got: GotObject, pool: &Arc<BufferPool>) -> Result<Fetched> {
-    let len = usize::try_from(got.range.len()).map_err(|_| {
-        Error::new(Kind::Invalid, "GetObject", format!("{} bytes don't fit into memory", got.range.len()))
+    let fits = usize::try_from(got.range.len()).ok().filter(|len| *len <= READ_BYTES_MAX);
+    let len = fits.ok_or_else(|| {
+        let message = format!("{} bytes are too many for one read; ask for ranges", got.range.len());
+        Error::new(Kind::Invalid, "GetObject", message)
     })?;
     let mut buffer = pool.take(len);
     while let Some(bytes) = got.body.next().await? {
         buffer.append(&bytes);
     }
     Ok(Fetched { meta: got.meta, range: got.range, bytes: buffer.freeze(), crc64: got.body.crc64() })
+}
+
+/// Checks the arguments of [`ObjectStore::copy`], which are the same for every store.
+pub(crate) fn check_copy(source: &CopySource, key: &Key, options: &CopyOptions) -> Result<()> {
+    if source.key == *key && options.replace_metadata.is_none() {
+        let message = "a copy onto itself must say the metadata: OSS would drop it";
+        return Err(Error::new(Kind::Invalid, "CopyObject", message).on_key(key.as_str()));
+    }
+    Ok(())
 }
 
 /// Checks the arguments of [`ObjectStore::delete_many`], which are the same for every store.

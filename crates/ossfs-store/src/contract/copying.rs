@@ -60,6 +60,9 @@ async fn an_object_copied_onto_itself_changes_its_metadata(bench: &Bench) {
     bench.store.copy(&source(bench, "a"), &bench.key("a"), &options).await.expect("a copy succeeds");
     assert_eq!(mode_of(bench, "a").await, "2");
     assert_eq!(bench.content("a").await, "content");
+    let dropping = bench.store.copy(&source(bench, "a"), &bench.key("a"), &CopyOptions::default()).await;
+    assert_kind(dropping, Kind::Invalid);
+    assert_eq!(mode_of(bench, "a").await, "2");
 }
 
 async fn a_copy_can_be_pinned_to_a_version(bench: &Bench) {

@@ -69,6 +69,9 @@ async fn a_listing_can_begin_after_a_name(bench: &Bench) {
     assert_eq!(names(bench, after("a")).await, ["b", "b/c", "d"]);
     assert_eq!(names(bench, after("b/")).await, ["b/c", "d"]);
     assert_eq!(names(bench, after("d")).await, [] as [&str; 0]);
+    let within =
+        ListRequest { start_after: Some(bench.key("b/a").to_string()), ..ListRequest::directory(bench.prefix("")) };
+    assert_eq!(names(bench, within).await, ["b/", "d"], "what lies after the name is folded too");
 }
 
 async fn odd_names_are_listed_as_they_are(bench: &Bench) {

@@ -1,7 +1,7 @@
 //! Native symlinks.
 
-use super::{Bench, assert_kind, case_table};
-use crate::api::GetOptions;
+use super::{Bench, assert_kind, case_table, value};
+use crate::api::{GetOptions, PutOptions};
 use crate::error::Kind;
 
 case_table! {
@@ -13,13 +13,16 @@ async fn a_symlink_leads_to_its_target(bench: &Bench) {
     let target = bench.key("目标 a+b");
     let link = bench.key("link");
     bench.put("目标 a+b", "content").await;
-    bench.store.put_symlink(&link, &target, &Default::default()).await.expect("a symlink is put");
-    assert_eq!(bench.store.get_symlink(&link).await.expect("it is a symlink").target, target);
+    let mut options = PutOptions::default();
+    options.metadata.user.insert("mode".to_owned(), value("41471"));
+    bench.store.put_symlink(&link, &target, &options).await.expect("a symlink is put");
+    let symlink = bench.store.get_symlink(&link).await.expect("it is a symlink");
+    assert_eq!((symlink.target, symlink.metadata.user), (target.clone(), options.metadata.user));
     assert_eq!(bench.content("link").await, "content");
     let (through, direct) = (bench.store.head(&link).await, bench.store.head(&target).await);
     let (through, direct) = (through.expect("the target is there"), direct.expect("it is there"));
     assert_eq!((through.size, through.etag), (direct.size, direct.etag));
-    bench.store.get_symlink(&target).await.expect_err("it is no symlink");
+    assert_kind(bench.store.get_symlink(&target).await, Kind::WrongType);
 }
 
 async fn a_symlink_may_lead_nowhere(bench: &Bench) {

@@ -2,8 +2,9 @@
 
 use super::process::Process;
 use super::{CredentialError, CredentialSource, Credentials, remote};
+use async_trait::async_trait;
 use serde::Deserialize;
-use std::path::Path;
+use std::path::PathBuf;
 
 /// Profiles may be based on one another; longer chains than this are loops.
 const CHAIN_MAX: usize = 8;
@@ -35,27 +36,55 @@ struct Profile {
     credentials_uri: String,
 }
 
-/// The source that the file's profile stands for: the named one, else the file's current one. `None` if there is no
-/// such file.
-pub(super) async fn source(
-    path: &Path,
-    profile: Option<&str>,
-) -> Result<Option<Box<dyn CredentialSource>>, CredentialError> {
-    let unusable = |problem: String| CredentialError::Unusable { origin: path.display().to_string(), problem };
-    let text = match tokio::fs::read(path).await {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(unusable(format!("can't be read: {error}"))),
-    };
-    // serde's message could quote a secret, so only the place is passed on.
-    let config: Config = serde_json::from_slice(&text)
-        .map_err(|error| unusable(format!("line {}: is not what the command line writes", error.line())))?;
-    let name = match profile {
-        Some(name) => name.to_owned(),
-        None if config.current.is_empty() => "default".to_owned(),
-        None => config.current.clone(),
-    };
-    of_profile(&config, &name, 1).await.map(Some).map_err(unusable)
+/// The file, and the profile of it that is wanted. Read anew at each load: keys in it are refreshed by others, and what a
+/// role is assumed with may itself expire.
+#[derive(Debug)]
+pub(super) struct ConfigFile {
+    path: PathBuf,
+    /// The file's current one if absent.
+    profile: Option<String>,
+}
+
+impl ConfigFile {
+    pub(super) fn new(path: PathBuf, profile: Option<String>) -> Self {
+        Self { path, profile }
+    }
+
+    /// The source that the profile stands for now; `None` if there is no such file.
+    pub(super) async fn source(&self) -> Result<Option<Box<dyn CredentialSource>>, CredentialError> {
+        let unusable = |problem: String| CredentialError::Unusable { origin: self.origin(), problem };
+        let text = match tokio::fs::read(&self.path).await {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(unusable(format!("can't be read: {error}"))),
+        };
+        // serde's message could quote a secret, so only the place is passed on.
+        let config: Config = serde_json::from_slice(&text)
+            .map_err(|error| unusable(format!("line {}: is not what the command line writes", error.line())))?;
+        let name = match &self.profile {
+            Some(name) => name,
+            None if config.current.is_empty() => "default",
+            None => &config.current,
+        };
+        of_profile(&config, name, 1).await.map(Some).map_err(unusable)
+    }
+}
+
+#[async_trait]
+impl CredentialSource for ConfigFile {
+    async fn load(&self) -> Result<Credentials, CredentialError> {
+        match self.source().await? {
+            Some(source) => source.load().await,
+            None => {
+                let problem = "there is no such file".to_owned();
+                Err(CredentialError::Unusable { origin: self.origin(), problem })
+            }
+        }
+    }
+
+    fn origin(&self) -> String {
+        self.path.display().to_string()
+    }
 }
 
 async fn of_profile(config: &Config, name: &str, depth: usize) -> Result<Box<dyn CredentialSource>, String> {
@@ -110,11 +139,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config.json");
         std::fs::write(&path, json).unwrap();
-        match source(&path, profile).await {
-            Ok(Some(source)) => source.load().await.map_err(|error| error.to_string()),
-            Ok(None) => panic!("the file is there"),
-            Err(error) => Err(error.to_string()),
-        }
+        ConfigFile::new(path, profile.map(str::to_owned)).load().await.map_err(|error| error.to_string())
     }
 
     const TWO: &str = r#"{"current": "work", "profiles": [
@@ -134,12 +159,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_key_that_was_refreshed_in_the_file_is_found() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), TWO).unwrap();
+        let config = ConfigFile::new(file.path().to_owned(), None);
+        assert_eq!(config.load().await.unwrap().security_token(), Some("t"));
+        std::fs::write(file.path(), TWO.replace("\"t\"", "\"t2\"")).unwrap();
+        assert_eq!(config.load().await.unwrap().security_token(), Some("t2"));
+    }
+
+    #[tokio::test]
     async fn what_is_wrong_is_named() {
         let error = |profile| async move { load(TWO, Some(profile)).await.unwrap_err() };
         assert!(error("absent").await.contains("has no profile \"absent\""));
         assert!(error("loop").await.contains("based on itself"));
         assert!(error("odd").await.contains("\"bearertoken\", which is not supported"));
         assert!(load("{\n\"current\": 5}", None).await.unwrap_err().contains("line 2"));
-        assert!(source(Path::new("/nonexistent/config.json"), None).await.unwrap().is_none());
+        assert!(ConfigFile::new("/nonexistent/config.json".into(), None).source().await.unwrap().is_none());
     }
 }

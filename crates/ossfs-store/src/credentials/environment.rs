@@ -34,7 +34,11 @@ pub(super) fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Option<C
             (Some(_), None) => return Err(problem(format!("{} is set, but {} is not", names.id, names.secret))),
             (None, Some(_)) => return Err(problem(format!("{} is set, but {} is not", names.secret, names.id))),
             (Some(id), Some(secret)) => {
-                let credentials = Credentials::new(id.trim(), secret.trim(), variable(names.token));
+                let credentials = Credentials::new(
+                    id.trim(),
+                    secret.trim(),
+                    variable(names.token).map(|token| token.trim().to_owned()),
+                );
                 return credentials.map(Some).map_err(|error| problem(format!("{}: {error}", names.id)));
             }
         }

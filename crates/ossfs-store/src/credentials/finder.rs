@@ -1,13 +1,15 @@
 //! The places where credentials may be, in the order in which they are asked.
 
+use super::aliyun_config::ConfigFile;
 use super::passwd::USER_PASSWD_NAME;
 use super::process::Process;
-use super::{CredentialError, CredentialSource, PasswdFile, SYSTEM_PASSWD_PATH, aliyun_config, environment, remote};
+use super::{CredentialError, CredentialSource, PasswdFile, SYSTEM_PASSWD_PATH, environment, remote};
 use ossfs_types::BucketName;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// What a user asked for; nothing, by default.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct CredentialOptions {
     /// This credential file and nothing else (`-opasswd_file=`).
     pub passwd_file: Option<PathBuf>,
@@ -15,6 +17,17 @@ pub struct CredentialOptions {
     pub ram_role: Option<Option<String>>,
     /// The output of this command and nothing else.
     pub credential_process: Option<String>,
+}
+
+impl fmt::Debug for CredentialOptions {
+    /// Without the command, which may hold a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CredentialOptions")
+            .field("passwd_file", &self.passwd_file)
+            .field("ram_role", &self.ram_role)
+            .field("credential_process", &self.credential_process.is_some())
+            .finish()
+    }
 }
 
 /// Finds the source of credentials for a bucket.
@@ -58,10 +71,11 @@ pub async fn find(
         let path =
             variable("ALIBABA_CLOUD_CONFIG_FILE").map_or_else(|| home.join(".aliyun/config.json"), PathBuf::from);
         let profile = variable("ALIBABA_CLOUD_PROFILE").filter(|name| !name.is_empty());
-        if let Some(source) = aliyun_config::source(&path, profile.as_deref()).await? {
-            return Ok(source);
+        let file = ConfigFile::new(path, profile);
+        if file.source().await?.is_some() {
+            return Ok(Box::new(file));
         }
-        looked_at.push(format!("{} (no such file)", path.display()));
+        looked_at.push(format!("{} (no such file)", file.origin()));
     }
     Err(CredentialError::NotFound { looked_at })
 }
@@ -78,7 +92,9 @@ fn usable_passwd_file(
         Err(CredentialError::NoLine { .. }) => {
             looked_at.push(format!("{} (no line for {bucket}, and none for every bucket)", path.display()));
         }
-        Err(CredentialError::Unusable { problem, .. }) => looked_at.push(format!("{} ({problem})", path.display())),
+        Err(CredentialError::NotForThisUser { .. }) => {
+            looked_at.push(format!("{} (not readable by this user)", path.display()));
+        }
         Err(error) => return Err(error),
     }
     Ok(None)

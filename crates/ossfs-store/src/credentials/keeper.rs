@@ -118,7 +118,8 @@ async fn keep_renewing(keeper: Weak<CredentialKeeper>) {
         } else if this.renew().await {
             taken = this.clock.now();
             retry = RETRY_FIRST;
-            continue;
+            // Not at once: by a clock that is wrong, the new ones may seem to have expired too.
+            RETRY_FIRST
         } else {
             let wait = retry;
             retry = (retry * 2).min(RETRY_MAX);

@@ -98,6 +98,12 @@ pub enum CredentialError {
         /// The most that is allowed.
         wanted: u32,
     },
+    /// A file of keys that this user may not read.
+    #[error("{path} can't be read by this user", path = path.display())]
+    NotForThisUser {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file of keys that is not one.
     #[error("{path}:{line}: {problem}", path = path.display())]
     File {

@@ -25,19 +25,29 @@ impl PasswdFile {
         Self { path: path.into(), bucket }
     }
 
+    fn unusable(&self, problem: impl Into<String>) -> CredentialError {
+        CredentialError::Unusable { origin: self.path.display().to_string(), problem: problem.into() }
+    }
+
+    fn unreadable(&self, error: &std::io::Error) -> CredentialError {
+        match error.kind() {
+            ErrorKind::PermissionDenied => CredentialError::NotForThisUser { path: self.path.clone() },
+            _ => self.unusable(format!("can't be read: {error}")),
+        }
+    }
+
     /// What the file holds for the bucket; `None` if there is no such file.
     pub(super) fn read(&self) -> Result<Option<Credentials>, CredentialError> {
-        let unusable = |problem: String| CredentialError::Unusable { origin: self.path.display().to_string(), problem };
         let metadata = match std::fs::metadata(&self.path) {
             Ok(metadata) => metadata,
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
-            Err(error) => return Err(unusable(format!("can't be read: {error}"))),
+            Err(error) => return Err(self.unreadable(&error)),
         };
         if !metadata.is_file() {
-            return Err(unusable("is no file".to_owned()));
+            return Err(self.unusable("is no file"));
         }
         check_mode(&self.path, metadata.permissions().mode())?;
-        let text = std::fs::read_to_string(&self.path).map_err(|error| unusable(format!("can't be read: {error}")))?;
+        let text = std::fs::read_to_string(&self.path).map_err(|error| self.unreadable(&error))?;
         parse(&self.path, &text, &self.bucket).map(Some)
     }
 }
@@ -47,10 +57,7 @@ impl CredentialSource for PasswdFile {
     async fn load(&self) -> Result<Credentials, CredentialError> {
         let file = self.clone();
         let read = tokio::task::spawn_blocking(move || file.read()).await.expect("reading a file does not panic");
-        read?.ok_or_else(|| CredentialError::Unusable {
-            origin: self.path.display().to_string(),
-            problem: "there is no such file".to_owned(),
-        })
+        read?.ok_or_else(|| self.unusable("there is no such file"))
     }
 
     fn origin(&self) -> String {

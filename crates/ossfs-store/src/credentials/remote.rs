@@ -42,7 +42,7 @@ impl<P: ProvideCredential<Credential = Credential>> CredentialSource for RemoteS
         let credential = match self.provider.provide_credential(&self.context).await {
             Ok(Some(credential)) => credential,
             Ok(None) => return Err(unusable("gave no credentials".to_owned())),
-            Err(error) => return Err(unusable(error.to_string())),
+            Err(error) => return Err(unusable(without_bodies(&error.to_string()))),
         };
         let expires_at = match credential.expires_in {
             None => None,
@@ -59,6 +59,11 @@ impl<P: ProvideCredential<Credential = Credential>> CredentialSource for RemoteS
     fn origin(&self) -> String {
         self.origin.clone()
     }
+}
+
+/// The part of a message before what a service answered or was asked: its errors may echo what was signed, tokens included.
+fn without_bodies(message: &str) -> String {
+    message.split(['{', '<', '?']).next().unwrap_or_default().trim_end_matches([' ', ':', ',']).to_owned()
 }
 
 /// The role of an ECS instance: the named one, or the one it has. The hardened mode of the metadata service is asked
@@ -117,7 +122,10 @@ pub(super) fn oidc_role(
 /// A local service that hands out credentials as JSON.
 pub(super) fn credentials_uri(uri: &str) -> Result<Box<dyn CredentialSource>, CredentialError> {
     let provider = CredentialsUriCredentialProvider::new().with_uri(uri);
-    source(provider, format!("the credentials URI {uri}"), STS_TIMEOUT, Proxy::FromEnvironment)
+    // Without user and query, which may hold a secret.
+    let shown = uri.split('?').next().unwrap_or_default();
+    let shown = shown.rsplit('@').next().unwrap_or_default();
+    source(provider, format!("the credentials URI {shown}"), STS_TIMEOUT, Proxy::FromEnvironment)
 }
 
 fn source(
@@ -159,5 +167,17 @@ impl FileRead for Files {
     async fn file_read(&self, path: &str) -> reqsign_core::Result<Vec<u8>> {
         let read = tokio::fs::read(path).await;
         read.map_err(|error| reqsign_core::Error::unexpected(format!("can't read {path}: {error}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_bodies;
+
+    #[test]
+    fn what_a_service_answered_is_not_passed_on() {
+        assert_eq!(without_bodies("request failed: {\"Message\":\"string to sign is: t0ken\"}"), "request failed");
+        assert_eq!(without_bodies("can't reach http://host/path?Signature=x"), "can't reach http://host/path");
+        assert_eq!(without_bodies("no connection: timed out"), "no connection: timed out");
     }
 }

@@ -22,6 +22,8 @@ const IDLE_MAX: Duration = Duration::from_secs(20);
 const POOL_WAIT_MAX: Duration = Duration::from_secs(60);
 /// What hyper reads at once at most. As large as a level-2 cache likes: bytes are copied on from there.
 const READ_BUFFER_BYTES: usize = 512 << 10;
+/// Most headers of an answer: an object may carry many small `x-oss-meta-*`, for which hyper's 100 are too few.
+const HEADERS_MAX: usize = 400;
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("ossfs/", env!("CARGO_PKG_VERSION")));
 const PROXY_AUTHORIZATION: HeaderName = HeaderName::from_static("proxy-authorization");
 
@@ -94,6 +96,7 @@ impl Client {
             .pool_idle_timeout(IDLE_MAX)
             .pool_max_idle_per_host(connections_max)
             .http1_max_buf_size(READ_BUFFER_BYTES)
+            .http1_max_headers(HEADERS_MAX)
             .build(connector.clone());
         let permits = Arc::new(Semaphore::new(connections_max));
         Ok(Self { inner, connector, permits, timeouts: options.timeouts })

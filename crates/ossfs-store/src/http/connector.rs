@@ -7,6 +7,7 @@ use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioIo;
+use std::fmt;
 use std::future::Future;
 use std::io::{IoSlice, Result as IoResult};
 use std::pin::Pin;
@@ -23,7 +24,7 @@ type BoxFuture<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// Which proxy to go through.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Proxy {
     /// `http_proxy`, `https_proxy`, `all_proxy`, but not for what `no_proxy` names.
     FromEnvironment,
@@ -31,6 +32,17 @@ pub enum Proxy {
     Always(String),
     /// None.
     Direct,
+}
+
+impl fmt::Debug for Proxy {
+    /// Without the address, which may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::FromEnvironment => "FromEnvironment",
+            Self::Always(_) => "Always",
+            Self::Direct => "Direct",
+        })
+    }
 }
 
 impl Proxy {
@@ -63,6 +75,9 @@ impl Connector {
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(TCP_KEEPALIVE));
         let plain = ProxyConnector { tcp, matcher: proxy.matcher() };
+        if matches!(proxy, Proxy::Always(_)) && plain.intercept(&Uri::from_static("http://example.com/")).is_none() {
+            return Err("the proxy's address is malformed; it looks like http://user:password@host:port".to_owned());
+        }
         let tls = if https {
             let builder = HttpsConnectorBuilder::new()
                 .with_native_roots()

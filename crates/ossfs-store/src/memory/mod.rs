@@ -9,7 +9,8 @@ mod uploads;
 use crate::api::{
     AppendOptions, Appended, BodySource, BucketInfo, BucketStat, CopyOptions, CopySource, GetOptions, GotObject,
     ListPage, ListRequest, ObjectBody, ObjectMeta, ObjectStat, ObjectStore, ObjectType, Part, PartNumber, PartsPage,
-    Payload, PutOptions, Symlink, Upload, UploadMarker, UploadsPage, Versioning, Written, check_delete_many,
+    Payload, PutOptions, Symlink, Upload, UploadMarker, UploadsPage, Versioning, Written, check_copy,
+    check_delete_many,
 };
 use crate::error::{Error, Kind, Result};
 use async_trait::async_trait;
@@ -84,7 +85,11 @@ struct MemoryBody {
 #[async_trait]
 impl BodySource for MemoryBody {
     async fn next(&mut self) -> Result<Option<Bytes>> {
-        Ok(self.bytes.take().filter(|bytes| !bytes.is_empty()))
+        let bytes = self.bytes.take().filter(|bytes| !bytes.is_empty());
+        if let (Some(bytes), Some(crc64)) = (&bytes, &mut self.crc64) {
+            *crc64 = Crc64::of(bytes);
+        }
+        Ok(bytes)
     }
 
     fn crc64(&self) -> Option<Crc64> {
@@ -122,7 +127,7 @@ impl ObjectStore for MemoryStore {
         let bounds = usize::try_from(range.start()).expect("within memory")
             ..usize::try_from(range.end()).expect("within memory");
         let bytes = object.bytes.slice(bounds);
-        let crc64 = options.checksum.then(|| Crc64::of(&bytes));
+        let crc64 = options.checksum.then_some(Crc64::EMPTY);
         let body = ObjectBody::new(MemoryBody { bytes: Some(bytes), crc64 });
         Ok(GotObject { meta: self.meta(object), range, body })
     }
@@ -156,6 +161,7 @@ impl ObjectStore for MemoryStore {
 
     async fn copy(&self, source: &CopySource, key: &Key, options: &CopyOptions) -> Result<Written> {
         let operation = "CopyObject";
+        check_copy(source, key, options)?;
         let mut state = self.state();
         let original = self.source(&state, operation, source)?;
         let metadata = options.replace_metadata.as_ref().unwrap_or(&original.metadata);
@@ -250,6 +256,7 @@ impl ObjectStore for MemoryStore {
                 target: target.clone(),
                 last_modified: Some(object.last_modified),
                 etag: Some(object.etag.clone()),
+                metadata: object.metadata.clone(),
             }),
             None => Err(Error::new(Kind::WrongType, "GetSymlink", "").on_key(key.as_str())),
         }

@@ -5,7 +5,7 @@ use crate::api::{ListEntry, ListPage, ListRequest, Metadata, ObjectMeta, ObjectT
 use crate::error::{Error, Kind, Result};
 use bytes::Bytes;
 use md5::{Digest, Md5};
-use ossfs_types::limits::{LIST_KEYS_MAX, PUT_BYTES_MAX, USER_METADATA_BYTES_MAX};
+use ossfs_types::limits::{LIST_KEYS_MAX, PUT_BYTES_MAX};
 use ossfs_types::{Crc64, ETag, Key, Prefix, Timestamp};
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -75,20 +75,6 @@ pub(super) fn upload_key(upload: &Upload) -> (Key, String) {
     (upload.key.clone(), upload.id.as_str().to_owned())
 }
 
-/// OSS's rules for what is attached to an object.
-pub(super) fn check_metadata(operation: &'static str, key: &Key, metadata: &Metadata) -> Result<()> {
-    let invalid = |message| Err(Error::new(Kind::Invalid, operation, message).on_key(key.as_str()));
-    let letters = |name: &String| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    if let Some(name) = metadata.user.keys().find(|name| !letters(name)) {
-        return invalid(format!("{name:?}: names of user metadata have letters, digits and hyphens only"));
-    }
-    let bytes: usize = metadata.user.iter().map(|(name, value)| name.len() + value.len()).sum();
-    if bytes > USER_METADATA_BYTES_MAX {
-        return invalid(format!("{bytes} bytes of user metadata, at most {USER_METADATA_BYTES_MAX}"));
-    }
-    Ok(())
-}
-
 impl State {
     /// The object at a key; a symlink as itself.
     pub(super) fn object(&self, operation: &'static str, key: &Key) -> Result<&Object> {
@@ -121,7 +107,8 @@ impl State {
         if object.object_type == ObjectType::Normal && object.bytes.len() as u64 > PUT_BYTES_MAX {
             return Err(error(Kind::Invalid));
         }
-        check_metadata(operation, key, &object.metadata)?;
+        let invalid = |problem| Error::new(Kind::Invalid, operation, problem).on_key(key.as_str());
+        object.metadata.check().map_err(invalid)?;
         self.objects.insert(key.clone(), object);
         Ok(())
     }
@@ -146,8 +133,7 @@ impl State {
                 Some(&key.as_str()[..end])
             });
             // A common prefix stands once, on the page where its first key would have stood.
-            let seen =
-                |folded: &str| last.as_deref() == Some(folded) || after.is_some_and(|after| after.starts_with(folded));
+            let seen = |folded: &str| last.as_deref() == Some(folded) || after == Some(folded);
             if folded.is_some_and(seen) {
                 continue;
             }

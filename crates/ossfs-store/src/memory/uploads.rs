@@ -1,6 +1,6 @@
 //! Multipart uploads of the bucket in memory.
 
-use super::state::{Object, State, check_metadata, md5_etag, upload_key};
+use super::state::{Object, State, md5_etag, upload_key};
 use crate::api::{
     ObjectType, Part, PartNumber, PartsPage, PutOptions, Upload, UploadId, UploadListEntry, UploadMarker, UploadsPage,
     Written,
@@ -30,7 +30,8 @@ fn not_found(operation: &'static str, upload: &Upload) -> Error {
 impl State {
     pub(super) fn create_upload(&mut self, key: &Key, options: &PutOptions, now: Timestamp) -> Result<Upload> {
         let operation = "InitiateMultipartUpload";
-        check_metadata(operation, key, &options.metadata)?;
+        let invalid = |problem| Error::new(Kind::Invalid, operation, problem).on_key(key.as_str());
+        options.metadata.check().map_err(invalid)?;
         if options.headers.forbid_overwrite && self.objects.contains_key(key) {
             return Err(Error::new(Kind::AlreadyExists, operation, "").on_key(key.as_str()));
         }

@@ -110,6 +110,7 @@ pub(super) fn symlink(headers: &HeaderMap) -> Result<Symlink, String> {
         target: ossfs_types::Key::parse(&target).map_err(|error| format!("the target is no key: {error}"))?,
         last_modified: text(headers, &LAST_MODIFIED).and_then(http_date),
         etag: etag(headers),
+        metadata: metadata_of(headers),
     })
 }
 
@@ -154,7 +155,7 @@ fn kind_of(status: StatusCode, code: &str) -> Kind {
         "NoSuchUpload" => Kind::UploadNotFound,
         "FileAlreadyExists" | "ObjectAlreadyExists" => Kind::AlreadyExists,
         "PositionNotEqualToLength" => Kind::WrongPosition { length: None },
-        "ObjectNotAppendable" | "OperationNotSupported" | "InvalidTargetType" => Kind::WrongType,
+        "ObjectNotAppendable" | "OperationNotSupported" | "InvalidTargetType" | "NotSymlink" => Kind::WrongType,
         "InvalidObjectState" => Kind::Archived,
         "InvalidAccessKeyId"
         | "SignatureDoesNotMatch"

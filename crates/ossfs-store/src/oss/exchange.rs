@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::http::{Failure, Response};
 use crate::sign::Subject;
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use ossfs_types::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -52,11 +52,13 @@ pub(super) struct Answered {
 pub(super) struct Attempts {
     made: u32,
     mended: u32,
+    /// Whether nobody knows what became of one of them.
+    lost: bool,
 }
 
 impl Attempts {
     pub(super) fn none() -> Self {
-        Self { made: 0, mended: 0 }
+        Self { made: 0, mended: 0, lost: false }
     }
 }
 
@@ -97,20 +99,21 @@ impl Inner {
     /// Waits until the next attempt, or says that there is none.
     async fn after(&self, call: &Call<'_>, flaw: Flaw, attempts: &mut Attempts) -> Result<()> {
         let Flaw { error, fate } = flaw;
+        let throttled = error.kind() == Kind::Throttled;
         attempts.made += 1;
+        attempts.lost |= fate == Fate::Lost || error.kind() == Kind::Corrupt;
+        // Whatever a later attempt met: one before it may have changed something.
+        let unknown = attempts.lost && call.method != Method::GET && call.method != Method::HEAD;
+        let error = if unknown { error.into_kind(Kind::Unknown) } else { error };
         match fate {
-            Fate::Final if error.kind() == Kind::Corrupt && call.repeat == Repeat::IfRefused => {
-                return Err(error.into_kind(Kind::Unknown));
-            }
             Fate::Final => return Err(error),
-            Fate::Lost if call.repeat == Repeat::IfRefused => return Err(error.into_kind(Kind::Unknown)),
+            Fate::Lost if call.repeat == Repeat::IfRefused => return Err(error),
             Fate::Mended if attempts.mended < MENDED_MAX => {
                 attempts.mended += 1;
                 return Ok(());
             }
             Fate::Mended | Fate::Refused | Fate::Lost => {}
         }
-        let throttled = error.kind() == Kind::Throttled;
         let Some(delay) = self.retry.delay(attempts.made, throttled, fastrand::f64()) else {
             return Err(error);
         };
@@ -160,8 +163,10 @@ impl Inner {
         credentials: Option<Arc<Credentials>>,
     ) -> Flaw {
         let Response { status, headers, body } = response;
-        // The status alone says enough if the document doesn't come.
-        let document = body.collect(ERROR_BYTES_MAX).await.unwrap_or_default();
+        let (document, cut_off) = match body.collect(ERROR_BYTES_MAX).await {
+            Ok(document) => (document, false),
+            Err(_) => (Bytes::new(), true),
+        };
         let Refusal { kind, code, message } = answer::refusal(status, &headers, &document);
         let fate = match code.as_deref().unwrap_or_default() {
             "RequestTimeTooSkewed" => self.learn_skew(&headers),
@@ -172,6 +177,8 @@ impl Inner {
             "InvalidDigest" if call.headers.contains_key(CONTENT_MD5) => Fate::Refused,
             // The body did not come in time, so there was nothing to apply.
             "RequestTimeout" => Fate::Refused,
+            // Without the code it is not known what for; but refused it was.
+            _ if cut_off && status.is_client_error() => Fate::Refused,
             _ if kind == Kind::Throttled || status == StatusCode::REQUEST_TIMEOUT => Fate::Refused,
             // A failing server may have done it before it failed.
             _ if kind == Kind::Unavailable => Fate::Lost,

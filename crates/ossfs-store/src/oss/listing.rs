@@ -83,8 +83,13 @@ fn page(document: ListDocument, request: &ListRequest) -> std::result::Result<Li
     let decoder = Decoder::new(document.encoding_type.as_deref());
     let next = match (document.is_truncated, document.next_continuation_token) {
         (false, _) => None,
-        (true, Some(next)) if !next.is_empty() && Some(&next) != request.continuation.as_ref() => Some(next),
-        (true, _) => return Err("the listing does not advance".to_owned()),
+        (true, next) => {
+            let next = decoder.text(next.as_deref().unwrap_or_default())?;
+            if next.is_empty() || Some(&next) == request.continuation.as_ref() {
+                return Err("the listing does not advance".to_owned());
+            }
+            Some(next)
+        }
     };
     let objects: std::result::Result<Vec<_>, String> =
         document.contents.into_iter().map(|object| entry(&decoder, object)).collect();

@@ -6,9 +6,10 @@
 use super::Inner;
 use super::request::metadata_matches;
 use crate::api::{
-    Appended, CopyOptions, CopySource, ObjectMeta, ObjectType, Part, Payload, PutOptions, Upload, Written,
+    Appended, CopyOptions, CopySource, ObjectMeta, ObjectType, Part, Payload, PutOptions, Symlink, Upload, Written,
 };
 use crate::error::Kind;
+use http::HeaderValue;
 use ossfs_types::{Crc64, Key};
 
 /// What an object shows of an append that was to end at a position.
@@ -50,7 +51,19 @@ impl Inner {
         }
         let copy = self.head(key).await.ok()?;
         let metadata = options.replace_metadata.as_ref().unwrap_or(&original.metadata);
-        let same = copy.size == original.size
+        // HEAD follows symlinks and tells no ACL, so it can't tell of them.
+        let tells = |meta: &ObjectMeta| !matches!(meta.object_type, ObjectType::Symlink | ObjectType::Appendable);
+        let headers = &options.headers;
+        let as_asked = |asked: &Option<HeaderValue>, found: &Option<String>| match asked {
+            Some(asked) => found.as_deref().map(str::as_bytes) == Some(asked.as_bytes()),
+            None => true,
+        };
+        let same = tells(&original)
+            && tells(&copy)
+            && headers.acl.is_none()
+            && as_asked(&headers.storage_class, &copy.storage_class)
+            && as_asked(&headers.encryption, &copy.encryption)
+            && copy.size == original.size
             && copy.crc64.is_some()
             && copy.crc64 == original.crc64
             && metadata_matches(metadata, &copy.metadata);
@@ -72,7 +85,8 @@ impl Inner {
                     (Some(expected), Some(found)) if expected == found => {
                         AppendShown::Landed(Appended { etag: Some(meta.etag), next_position: end, crc64: meta.crc64 })
                     }
-                    (Some(_), Some(_)) => AppendShown::Beaten { length: end },
+                    // Elsewhere the checksum of what came before may be the one that is wrong.
+                    (Some(_), Some(_)) if position == 0 => AppendShown::Beaten { length: end },
                     _ => AppendShown::Unclear,
                 }
             }
@@ -80,14 +94,18 @@ impl Inner {
         }
     }
 
-    pub(super) async fn symlink_landed(&self, key: &Key, target: &Key) -> bool {
-        self.get_symlink(key).await.is_ok_and(|symlink| symlink.target == *target)
+    pub(super) async fn symlink_landed(&self, key: &Key, target: &Key, options: &PutOptions) -> bool {
+        let shows =
+            |symlink: Symlink| symlink.target == *target && metadata_matches(&options.metadata, &symlink.metadata);
+        self.get_symlink(key).await.is_ok_and(shows)
     }
 
     pub(super) async fn completion_landed(&self, upload: &Upload, parts: &[Part]) -> Option<Written> {
         let expected = combined_crc64(parts)?;
-        let meta = self.head(&upload.key).await.ok()?;
-        let size: u64 = parts.iter().map(|part| part.size).sum();
+        let size = parts.iter().try_fold(0u64, |size, part| size.checked_add(part.size))?;
+        // An upload that is still there was not completed: the object is an older one of the same bytes.
+        let gone = self.list_parts(upload, None).await.is_err_and(|error| error.kind() == Kind::UploadNotFound);
+        let meta = self.head(&upload.key).await.ok().filter(|_| gone)?;
         (meta.size == size && meta.crc64 == Some(expected)).then(|| written(meta))
     }
 }

@@ -29,7 +29,6 @@ use ossfs_types::{BucketName, ByteRange, Clock, Key, Prefix};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
 
 /// Where a bucket is and how to talk to it.
 #[derive(Debug, Clone)]
@@ -115,6 +114,10 @@ impl OssStore {
                 return Err(Error::new(Kind::Invalid, "connect", "signature version 4 needs the region of the bucket"));
             }
         };
+        if !region.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-') {
+            let message = format!("{region:?} is no region; it looks like cn-hangzhou");
+            return Err(Error::new(Kind::Invalid, "connect", message));
+        }
         let client = Client::new(&options.http, options.endpoint.is_https())
             .map_err(|problem| Error::new(Kind::Unavailable, "connect", problem))?;
         let inner = Inner {
@@ -137,9 +140,8 @@ impl OssStore {
     }
 
     /// How much OSS's time of day is ahead of ours, as far as its answers told.
-    pub fn clock_skew(&self) -> (bool, Duration) {
-        let skew_ms = self.inner.skew_ms.load(Ordering::Relaxed);
-        (skew_ms >= 0, Duration::from_millis(skew_ms.unsigned_abs()))
+    pub fn clock_skew(&self) -> jiff::SignedDuration {
+        jiff::SignedDuration::from_millis(self.inner.skew_ms.load(Ordering::Relaxed))
     }
 }
 

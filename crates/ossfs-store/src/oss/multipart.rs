@@ -21,9 +21,9 @@ impl Inner {
             .headers(put_headers(operation, options)?);
         let answered = self.answer(&call).await?;
         let document: InitiateDocument = xml::parse("InitiateMultipartUploadResult", &answered.document)
-            .map_err(|problem| call.error(Kind::Corrupt, problem))?;
+            .map_err(|problem| call.error(Kind::Unknown, problem))?;
         let id = UploadId::parse(&document.upload_id)
-            .ok_or_else(|| call.error(Kind::Corrupt, "there is no valid upload id"))?;
+            .ok_or_else(|| call.error(Kind::Unknown, "there is no valid upload id"))?;
         Ok(Upload { key: key.clone(), id })
     }
 
@@ -32,14 +32,14 @@ impl Inner {
         let mut attempt = 1;
         loop {
             let headers = self.answer(&call).await?.headers;
-            let etag = answer::etag(&headers).ok_or_else(|| call.error(Kind::Corrupt, "there is no valid ETag"))?;
+            let etag = answer::etag(&headers).ok_or_else(|| call.error(Kind::Unknown, "there is no valid ETag"))?;
             let found = answer::crc64(&headers);
             if found.is_none_or(|found| found == payload.crc64()) {
                 return Ok(Part { number, etag, size: payload.len(), crc64: Some(payload.crc64()) });
             }
             // The part was changed on its way; sending it again replaces it.
             let message = format!("the store has {found:?} instead of {:?}", payload.crc64());
-            let error = call.error(Kind::Corrupt, message);
+            let error = call.error(Kind::Unknown, message);
             if attempt >= self.retry.attempts_max {
                 return Err(error);
             }
@@ -63,8 +63,8 @@ impl Inner {
             .header(COPY_SOURCE_RANGE, format!("bytes={}-{}", range.start(), range.end() - 1));
         let answered = self.answer(&call).await?;
         let document: CopyDocument =
-            xml::parse("CopyPartResult", &answered.document).map_err(|problem| call.error(Kind::Corrupt, problem))?;
-        let etag = ETag::parse(&document.etag).ok_or_else(|| call.error(Kind::Corrupt, "there is no valid ETag"))?;
+            xml::parse("CopyPartResult", &answered.document).map_err(|problem| call.error(Kind::Unknown, problem))?;
+        let etag = ETag::parse(&document.etag).ok_or_else(|| call.error(Kind::Unknown, "there is no valid ETag"))?;
         Ok(Part { number, etag, size: range.len(), crc64: answer::crc64(&answered.headers) })
     }
 
@@ -140,7 +140,10 @@ impl Inner {
         let answered = self.answer(&call).await?;
         let corrupt = |problem: String| call.error(Kind::Corrupt, problem);
         let document: PartsDocument = xml::parse("ListPartsResult", &answered.document).map_err(corrupt)?;
-        let next = match (document.is_truncated, document.next_part_number_marker.and_then(PartNumber::new)) {
+        let next = match (
+            document.is_truncated,
+            document.next_part_number_marker.and_then(|marker| PartNumber::new(marker.parse().ok()?)),
+        ) {
             (false, _) => None,
             (true, Some(next)) if after.is_none_or(|after| after < next) => Some(next),
             (true, _) => return Err(corrupt("the listing does not advance".to_owned())),
@@ -153,7 +156,7 @@ impl Inner {
                     number: PartNumber::new(part.part_number)?,
                     etag: ETag::parse(&part.etag)?,
                     size: part.size,
-                    crc64: part.crc64.map(Crc64::from_u64),
+                    crc64: part.crc64.and_then(|crc64| crc64.parse().ok()).map(Crc64::from_u64),
                 })
             })
             .collect();

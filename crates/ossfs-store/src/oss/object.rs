@@ -6,7 +6,7 @@ use super::look::AppendShown;
 use super::request::{Call, Target, metadata_headers, put_headers, write_headers};
 use crate::api::{
     AppendOptions, Appended, CopyOptions, CopySource, ObjectMeta, ObjectStat, Payload, PutOptions, Symlink, Written,
-    check_delete_many, deleted_of,
+    check_copy, check_delete_many, deleted_of,
 };
 use crate::error::{Error, Kind, Result};
 use crate::sign::encode_key;
@@ -82,8 +82,12 @@ impl Inner {
             gone = self.delete_batch(&carried).await?;
         }
         for key in others {
-            self.delete(key).await?;
-            gone.push(key.to_string());
+            match self.delete(key).await {
+                Ok(()) => gone.push(key.to_string()),
+                // What is gone must be told; this one is not among it.
+                Err(error) if !gone.is_empty() => tracing::warn!(%error, "not deleted with the others"),
+                Err(error) => return Err(error),
+            }
         }
         Ok(deleted_of(keys, gone.iter().map(String::as_str)))
     }
@@ -109,6 +113,7 @@ impl Inner {
 
     pub(super) async fn copy(&self, source: &CopySource, key: &Key, options: &CopyOptions) -> Result<Written> {
         let operation = "CopyObject";
+        check_copy(source, key, options)?;
         let mut call = Call::new(operation, Method::PUT, Target::Object(key))
             .copy_source(&self.bucket, source)
             .headers(write_headers(&options.headers))
@@ -217,7 +222,7 @@ impl Inner {
             .only_if_refused();
         match self.answer(&call).await {
             Ok(_) => Ok(()),
-            Err(error) if error.kind() == Kind::Unknown && self.symlink_landed(key, target).await => Ok(()),
+            Err(error) if error.kind() == Kind::Unknown && self.symlink_landed(key, target, options).await => Ok(()),
             Err(error) => Err(error),
         }
     }

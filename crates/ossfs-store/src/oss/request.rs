@@ -161,6 +161,7 @@ pub(super) const USER_METADATA_PREFIX: &str = "x-oss-meta-";
 
 /// The headers that attach metadata to an object.
 pub(super) fn metadata_headers(operation: &'static str, metadata: &Metadata) -> Result<HeaderMap> {
+    metadata.check().map_err(|problem| Error::new(Kind::Invalid, operation, problem))?;
     let mut headers = HeaderMap::new();
     for (name, value) in standard_headers!(metadata) {
         if let Some(value) = value {
@@ -168,10 +169,8 @@ pub(super) fn metadata_headers(operation: &'static str, metadata: &Metadata) -> 
         }
     }
     for (name, value) in &metadata.user {
-        let header = HeaderName::try_from(format!("{USER_METADATA_PREFIX}{name}")).map_err(|_| {
-            Error::new(Kind::Invalid, operation, format!("{name:?} can't be the name of user metadata"))
-        })?;
-        headers.insert(header, value.clone());
+        let name = HeaderName::try_from(format!("{USER_METADATA_PREFIX}{name}")).expect("checked above");
+        headers.insert(name, value.clone());
     }
     Ok(headers)
 }
@@ -221,8 +220,9 @@ pub(super) fn put_headers(operation: &'static str, options: &PutOptions) -> Resu
 
 /// Whether the metadata that was asked for is what an object has. OSS fills in a Content-Type where none was given.
 pub(super) fn metadata_matches(asked: &Metadata, found: &Metadata) -> bool {
-    let standard = standard_headers!(asked).into_iter().zip(standard_headers!(found));
-    asked.user == found.user && standard.into_iter().all(|((_, asked), (_, found))| asked.is_none() || asked == found)
+    let mut standard = standard_headers!(asked).into_iter().zip(standard_headers!(found));
+    asked.user == found.user
+        && standard.all(|((name, asked), (_, found))| asked == found || (name == CONTENT_TYPE && asked.is_none()))
 }
 
 /// `If-Match` of a version.

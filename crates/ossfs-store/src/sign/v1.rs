@@ -46,7 +46,7 @@ pub(super) fn sign(subject: &Subject<'_>, credentials: &Credentials, now: Timest
 }
 
 fn string_to_sign(subject: &Subject<'_>, added: &HeaderMap, date: &str) -> Vec<u8> {
-    let header = |name| subject.headers.get(name).map(HeaderValue::as_bytes).unwrap_or_default();
+    let header = |name| subject.headers.get(name).map(|value| value.as_bytes().trim_ascii()).unwrap_or_default();
     let mut text = Vec::new();
     for line in [subject.method.as_str().as_bytes(), header(&CONTENT_MD5), header(&CONTENT_TYPE), date.as_bytes()] {
         text.extend_from_slice(line);

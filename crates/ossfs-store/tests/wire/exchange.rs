@@ -95,13 +95,18 @@ async fn a_put_that_the_store_sums_up_wrongly_is_unknown() {
 #[tokio::test]
 async fn a_completion_is_looked_for_before_it_is_asked_for_again() {
     let crc64 = Crc64::of(b"part").to_string();
-    for (landed, methods) in [(true, &["POST", "HEAD"][..]), (false, &["POST", "HEAD", "POST"][..])] {
+    for (landed, methods) in [(true, &["POST", "GET", "HEAD"][..]), (false, &["POST", "GET", "HEAD", "POST"][..])] {
         let crc64 = crc64.clone();
         let server = Server::start(move |number, asked| match (asked.method(), landed) {
             ("HEAD", true) => {
                 Reply::Send(object(200, &[("content-length", "4"), ("x-oss-hash-crc64ecma", &crc64)], ""))
             }
             ("HEAD", false) => Reply::Send(answer(404, &[], "")),
+            ("GET", true) => Reply::Send(error(404, "NoSuchUpload")),
+            ("GET", false) => {
+                let parts = "<ListPartsResult><IsTruncated>false</IsTruncated></ListPartsResult>";
+                Reply::Send(answer(200, &[], parts))
+            }
             (_, false) if number > 0 => {
                 let document = "<CompleteMultipartUploadResult><ETag>\"E1\"</ETag></CompleteMultipartUploadResult>";
                 Reply::Send(answer(200, &[], document))
@@ -159,6 +164,63 @@ async fn what_is_said_of_a_repetition_says_nothing_of_the_first() {
         let completed = server.store().await.complete_upload(&upload, &[], false).await;
         assert_eq!(completed.unwrap_err().kind(), Kind::Unknown, "{second}");
     }
+}
+
+#[tokio::test]
+async fn an_older_object_of_the_same_bytes_is_no_completion() {
+    let crc64 = Crc64::of(b"part").to_string();
+    let server = Server::start(move |_, asked| match asked.method() {
+        "HEAD" => Reply::Send(object(200, &[("content-length", "4"), ("x-oss-hash-crc64ecma", &crc64)], "")),
+        "GET" => {
+            let parts = "<ListPartsResult><IsTruncated>false</IsTruncated></ListPartsResult>";
+            Reply::Send(answer(200, &[], parts))
+        }
+        _ => Reply::SendAndClose(Vec::new()),
+    });
+    let upload = Upload { key: key("k"), id: UploadId::parse("U").unwrap() };
+    let part = Part {
+        number: PartNumber::new(1).unwrap(),
+        etag: ETag::parse("P").unwrap(),
+        size: 4,
+        crc64: Some(Crc64::of(b"part")),
+    };
+    let completed = server.store().await.complete_upload(&upload, &[part], false).await;
+    assert_eq!(completed.unwrap_err().kind(), Kind::Unknown);
+}
+
+#[tokio::test]
+async fn an_abort_whose_first_answer_was_lost_does_not_say_who_ended_the_upload() {
+    let server = Server::start(|number, _| match number {
+        0 => Reply::SendAndClose(Vec::new()),
+        _ => Reply::Send(error(404, "NoSuchUpload")),
+    });
+    let upload = Upload { key: key("k"), id: UploadId::parse("U").unwrap() };
+    assert_eq!(server.store().await.abort_upload(&upload).await.unwrap_err().kind(), Kind::Unknown);
+    assert!(!server.store().await.abort_upload(&upload).await.unwrap());
+}
+
+#[tokio::test]
+async fn lengths_regions_and_proxies_that_cannot_be_are_refused() {
+    let server = Server::start(|_, _| Reply::Send(object(200, &[("content-length", "1125899906842624")], "x")));
+    let error = server.store().await.read(&key("k"), &GetOptions::default(), &pool()).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Invalid, "{error}");
+    let refused = |options| OssStore::new(options, None, Arc::new(SystemClock)).unwrap_err().to_string();
+    assert!(refused(server.options().in_region("cn-hangzhou\n")).contains("is no region"));
+    let mut options = server.options();
+    options.http.proxy = ossfs_store::Proxy::Always("ftp://user:the-secret@host".into());
+    assert!(!format!("{options:?}").contains("the-secret"));
+    assert!(refused(options).contains("proxy's address is malformed"));
+}
+
+#[tokio::test]
+async fn an_object_may_carry_many_small_metadata() {
+    let many: Vec<(String, String)> = (0..200).map(|number| (format!("x-oss-meta-n{number}"), "v".into())).collect();
+    let server = Server::start(move |_, _| {
+        let more: Vec<(&str, &str)> = many.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        Reply::Send(object(200, &more, "fine"))
+    });
+    let fetched = server.store().await.read(&key("k"), &GetOptions::default(), &pool()).await.unwrap();
+    assert_eq!(fetched.meta.metadata.user.len(), 200);
 }
 
 #[tokio::test]

@@ -112,7 +112,7 @@ impl Client {
 
     /// Errors that faults may cause once retries are used up, when nothing was changed.
     fn excused(&mut self, error: &Error) {
-        let faults = [Kind::Throttled, Kind::Unavailable, Kind::Denied, Kind::Corrupt];
+        let faults = [Kind::Unknown, Kind::Throttled, Kind::Unavailable, Kind::Denied, Kind::Corrupt];
         assert!(faults.contains(&error.kind()), "{error:?}");
         self.tally.failed += 1;
     }
