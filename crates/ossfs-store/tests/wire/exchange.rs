@@ -92,6 +92,16 @@ async fn a_put_that_the_store_sums_up_wrongly_is_unknown() {
     assert_eq!(server.methods(), ["PUT", "HEAD"]);
 }
 
+/// The bytes `part`, uploaded.
+fn the_part() -> Part {
+    Part {
+        number: PartNumber::new(1).unwrap(),
+        etag: ETag::parse("P").unwrap(),
+        size: 4,
+        crc64: Some(Crc64::of(b"part")),
+    }
+}
+
 #[tokio::test]
 async fn a_completion_is_looked_for_before_it_is_asked_for_again() {
     let crc64 = Crc64::of(b"part").to_string();
@@ -114,13 +124,7 @@ async fn a_completion_is_looked_for_before_it_is_asked_for_again() {
             _ => Reply::SendAndClose(Vec::new()),
         });
         let upload = Upload { key: key("k"), id: UploadId::parse("U").unwrap() };
-        let part = Part {
-            number: PartNumber::new(1).unwrap(),
-            etag: ETag::parse("P").unwrap(),
-            size: 4,
-            crc64: Some(Crc64::of(b"part")),
-        };
-        let written = server.store().await.complete_upload(&upload, &[part], false).await.unwrap();
+        let written = server.store().await.complete_upload(&upload, &[the_part()], false).await.unwrap();
         assert_eq!(written.etag.as_str(), "E1");
         assert_eq!(server.methods(), methods);
     }
@@ -178,13 +182,7 @@ async fn an_older_object_of_the_same_bytes_is_no_completion() {
         _ => Reply::SendAndClose(Vec::new()),
     });
     let upload = Upload { key: key("k"), id: UploadId::parse("U").unwrap() };
-    let part = Part {
-        number: PartNumber::new(1).unwrap(),
-        etag: ETag::parse("P").unwrap(),
-        size: 4,
-        crc64: Some(Crc64::of(b"part")),
-    };
-    let completed = server.store().await.complete_upload(&upload, &[part], false).await;
+    let completed = server.store().await.complete_upload(&upload, &[the_part()], false).await;
     assert_eq!(completed.unwrap_err().kind(), Kind::Unknown);
 }
 
