@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::sign::encode_key;
 use crate::xml::{self, CopyDocument, DeleteDocument, can_be_in_xml};
 use http::Method;
-use http::header::HeaderName;
+use http::header::{HeaderMap, HeaderName};
 use ossfs_types::{Crc64, Key};
 use percent_encoding::percent_decode_str;
 
@@ -47,22 +47,23 @@ impl Inner {
 
     pub(super) async fn head(&self, key: &Key) -> Result<ObjectMeta> {
         let call = Call::new("HeadObject", Method::HEAD, Target::Object(key));
-        let headers = self.answer(&call).await?.headers;
-        let meta = match answer::content_length(&headers) {
-            Some(size) => answer::object_meta(&headers, size),
-            None => Err("there is no Content-Length".to_owned()),
-        };
-        meta.map_err(|problem| call.error(Kind::Corrupt, problem))
+        self.describe(&call, answer::object_meta).await
     }
 
     pub(super) async fn stat(&self, key: &Key) -> Result<ObjectStat> {
         let call = Call::new("GetObjectMeta", Method::HEAD, Target::Object(key)).flag("objectMeta");
-        let headers = self.answer(&call).await?.headers;
-        let stat = match answer::content_length(&headers) {
-            Some(size) => answer::object_stat(&headers, size),
-            None => Err("there is no Content-Length".to_owned()),
-        };
-        stat.map_err(|problem| call.error(Kind::Corrupt, problem))
+        self.describe(&call, answer::object_stat).await
+    }
+
+    /// What the headers of an answer without a body say of an object of their Content-Length.
+    async fn describe<T>(
+        &self,
+        call: &Call<'_>,
+        understand: fn(&HeaderMap, u64) -> std::result::Result<T, String>,
+    ) -> Result<T> {
+        let headers = self.answer(call).await?.headers;
+        let size = answer::content_length(&headers).ok_or_else(|| "there is no Content-Length".to_owned());
+        size.and_then(|size| understand(&headers, size)).map_err(|problem| call.error(Kind::Corrupt, problem))
     }
 
     pub(super) async fn delete(&self, key: &Key) -> Result<()> {
