@@ -119,6 +119,8 @@ pub struct WriteHeaders {
     pub acl: Option<HeaderValue>,
     /// `x-oss-server-side-encryption`; the bucket's own if absent.
     pub encryption: Option<HeaderValue>,
+    /// `x-oss-server-side-encryption-key-id`, for `KMS`; the account's default key if absent.
+    pub encryption_key: Option<HeaderValue>,
 }
 
 /// How a new object is stored.

@@ -15,16 +15,22 @@ pub struct CredentialOptions {
     pub passwd_file: Option<PathBuf>,
     /// The role of the ECS instance and nothing else (`-oram_role`): `Some(None)` for the one it has.
     pub ram_role: Option<Option<String>>,
+    /// Where to ask for the role (`http://host`), if not at the address that every ECS instance has.
+    pub metadata_endpoint: Option<String>,
+    /// What this URL answers and nothing else (`-oram_role=http://…`).
+    pub credentials_uri: Option<String>,
     /// The output of this command and nothing else.
     pub credential_process: Option<String>,
 }
 
 impl fmt::Debug for CredentialOptions {
-    /// Without the command, which may hold a secret.
+    /// Without the command and the URL, which may hold a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CredentialOptions")
             .field("passwd_file", &self.passwd_file)
             .field("ram_role", &self.ram_role)
+            .field("metadata_endpoint", &self.metadata_endpoint)
+            .field("credentials_uri", &self.credentials_uri.is_some())
             .field("credential_process", &self.credential_process.is_some())
             .finish()
     }
@@ -47,8 +53,12 @@ pub async fn find(
         return Ok(Box::new(PasswdFile::new(path, bucket.clone())));
     }
     if let Some(role) = &options.ram_role {
-        let endpoint = variable("ALIBABA_CLOUD_ECS_METADATA_SERVICE_ENDPOINT");
+        let endpoint = options.metadata_endpoint.clone();
+        let endpoint = endpoint.or_else(|| variable("ALIBABA_CLOUD_ECS_METADATA_SERVICE_ENDPOINT"));
         return remote::ecs_role(role.as_deref(), endpoint.as_deref());
+    }
+    if let Some(uri) = &options.credentials_uri {
+        return remote::credentials_uri(uri);
     }
     if let Some(command) = &options.credential_process {
         return Ok(Box::new(Process::new(command)));

@@ -137,7 +137,7 @@ fn source(
     // The metadata service alone is reached directly, and speaks no https.
     let https = proxy != Proxy::Direct;
     let timeouts = Timeouts { connect: timeout, first_byte: timeout, silence: timeout };
-    let options = HttpOptions { connections_max: 1, timeouts, proxy };
+    let options = HttpOptions { connections_max: 1, timeouts, proxy, ..HttpOptions::default() };
     let client = Client::new(&options, https)
         .map_err(|problem| CredentialError::Unusable { origin: origin.clone(), problem })?;
     let context = Context::new().with_http_send(Http(client)).with_file_read(Files);

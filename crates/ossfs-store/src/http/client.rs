@@ -89,7 +89,7 @@ impl fmt::Debug for Client {
 impl Client {
     /// A client; `https` says whether it may be asked for https.
     pub(crate) fn new(options: &HttpOptions, https: bool) -> Result<Self, String> {
-        let connector = Connector::new(&options.proxy, options.timeouts.connect, https)?;
+        let connector = Connector::new(options, https)?;
         let connections_max = options.connections_max.max(1);
         let inner = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())

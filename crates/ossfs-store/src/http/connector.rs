@@ -1,5 +1,6 @@
 //! Connections: direct, or through the proxy that the environment names; with TLS where the scheme says so.
 
+use super::{HttpOptions, tls};
 use http::{HeaderValue, Uri};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
@@ -69,7 +70,8 @@ pub(super) struct Connector {
 
 impl Connector {
     /// Fails if https is wanted and the system's certificates can't be read.
-    pub(super) fn new(proxy: &Proxy, limit: Duration, https: bool) -> Result<Self, String> {
+    pub(super) fn new(options: &HttpOptions, https: bool) -> Result<Self, String> {
+        let (proxy, limit) = (&options.proxy, options.timeouts.connect);
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -79,9 +81,8 @@ impl Connector {
             return Err("the proxy's address is malformed; it looks like http://user:password@host:port".to_owned());
         }
         let tls = if https {
-            let builder = HttpsConnectorBuilder::new()
-                .with_native_roots()
-                .map_err(|error| format!("can't read the system's certificates: {error}"))?;
+            let config = tls::client_config(options.verify_certificates)?;
+            let builder = HttpsConnectorBuilder::new().with_tls_config(config);
             Some(builder.https_only().enable_http1().wrap_connector(plain.clone()))
         } else {
             None

@@ -6,6 +6,7 @@
 mod body;
 mod client;
 mod connector;
+mod tls;
 
 pub(crate) use client::{Client, Failure, Response};
 pub use connector::Proxy;
@@ -39,10 +40,18 @@ pub struct HttpOptions {
     pub timeouts: Timeouts,
     /// Which proxy to use.
     pub proxy: Proxy,
+    /// Whether a server must show a certificate that this machine trusts, made out to its name. Without it anyone between
+    /// here and the server can read and change everything.
+    pub verify_certificates: bool,
 }
 
 impl Default for HttpOptions {
     fn default() -> Self {
-        Self { connections_max: 64, timeouts: Timeouts::default(), proxy: Proxy::FromEnvironment }
+        Self {
+            connections_max: 64,
+            timeouts: Timeouts::default(),
+            proxy: Proxy::FromEnvironment,
+            verify_certificates: true,
+        }
     }
 }

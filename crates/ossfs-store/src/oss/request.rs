@@ -203,6 +203,7 @@ pub(super) fn write_headers(options: &WriteHeaders) -> HeaderMap {
         ("x-oss-storage-class", &options.storage_class),
         ("x-oss-object-acl", &options.acl),
         ("x-oss-server-side-encryption", &options.encryption),
+        ("x-oss-server-side-encryption-key-id", &options.encryption_key),
     ] {
         if let Some(value) = value {
             headers.insert(name, value.clone());

@@ -53,3 +53,23 @@ async fn an_instance_without_the_hardened_mode_or_without_a_role() {
     let error = load(&none, Some("my-role")).await.unwrap_err();
     assert!(error.starts_with("the ECS metadata service (RAM role my-role): "), "{error}");
 }
+
+#[tokio::test]
+async fn the_metadata_service_or_any_url_may_be_named() {
+    let server = Server::start(|_, asked| match asked.line.split(' ').nth(1).unwrap() {
+        "/latest/api/token" => plain(404, ""),
+        _ => plain(200, ROLE),
+    });
+    let role = CredentialOptions {
+        ram_role: Some(Some("my-role".into())),
+        metadata_endpoint: Some(server.url()),
+        ..Default::default()
+    };
+    let uri = CredentialOptions { credentials_uri: Some(format!("{}/keys", server.url())), ..Default::default() };
+    let bucket = BucketName::parse("my-bucket").unwrap();
+    for options in [role, uri] {
+        let source = find_credentials(&options, &bucket, &|_| None).await.unwrap();
+        assert_eq!(source.load().await.unwrap().id(), "STS.I", "{options:?}");
+    }
+    assert!(server.asked().iter().any(|asked| asked.line.starts_with("GET /keys ")));
+}

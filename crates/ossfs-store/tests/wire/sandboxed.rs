@@ -41,6 +41,7 @@ impl Sandbox {
             connections_max: 32,
             timeouts: Timeouts { connect: Duration::from_secs(5), first_byte: silence, silence },
             proxy: Proxy::Direct,
+            ..HttpOptions::default()
         };
         options.retry = RetryOptions {
             attempts_max: 10,

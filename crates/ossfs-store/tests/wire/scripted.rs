@@ -99,6 +99,7 @@ impl Server {
             connections_max: 4,
             timeouts: Timeouts { connect: brief, first_byte: brief, silence: brief },
             proxy: Proxy::Direct,
+            ..HttpOptions::default()
         };
         options.retry = RetryOptions {
             attempts_max: 3,

@@ -19,6 +19,8 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 /// Tells the child whom to ask.
 const ENDPOINT: &str = "OSSFS_TEST_TLS_ENDPOINT";
+/// Tells the child to believe any certificate.
+const BELIEVE_ALL: &str = "OSSFS_TEST_TLS_BELIEVE_ALL";
 
 async fn serve(certified: &CertifiedKey<rcgen::KeyPair>) -> String {
     let private = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
@@ -46,9 +48,16 @@ async fn serve(certified: &CertifiedKey<rcgen::KeyPair>) -> String {
 
 /// What the child found: its exit status and its output.
 async fn ask(endpoint: &str, trusted: &Path) -> (bool, String) {
+    ask_with(endpoint, trusted, false).await
+}
+
+async fn ask_with(endpoint: &str, trusted: &Path, believe_all: bool) -> (bool, String) {
     let mut child = Command::new(std::env::current_exe().unwrap());
     child.args(["--exact", "tls::a_server_is_believed_only_if_its_certificate_is", "--nocapture"]);
     child.env(ENDPOINT, endpoint).env("SSL_CERT_FILE", trusted).env_remove("SSL_CERT_DIR");
+    if believe_all {
+        child.env(BELIEVE_ALL, "1");
+    }
     let output = tokio::task::spawn_blocking(move || child.output()).await.unwrap().unwrap();
     (
         output.status.success(),
@@ -60,7 +69,11 @@ async fn read_as_the_child(endpoint: &str) {
     let endpoint = Endpoint::parse(endpoint).unwrap();
     let mut options = OssOptions::new(endpoint, BucketName::parse("my-bucket").unwrap());
     options.addressing = Some(ossfs_store::Addressing::PathStyle);
-    options.http = HttpOptions { proxy: Proxy::Direct, ..HttpOptions::default() };
+    options.http = HttpOptions {
+        proxy: Proxy::Direct,
+        verify_certificates: std::env::var(BELIEVE_ALL).is_err(),
+        ..HttpOptions::default()
+    };
     options.retry = RetryOptions { attempts_max: 1, delay_first: Duration::ZERO, delay_max: Duration::ZERO };
     let store = OssStore::new(options, None, Arc::new(SystemClock)).unwrap();
     match store.read(&key("k"), &GetOptions::default(), &pool()).await {
@@ -89,4 +102,7 @@ async fn a_server_is_believed_only_if_its_certificate_is() {
     assert!(!succeeded && output.contains("invalid peer certificate"), "{output}");
     let (succeeded, output) = ask(&serve(&misnamed).await, &file(&misnamed, "misnamed.pem")).await;
     assert!(!succeeded && output.contains("not valid for name"), "{output}");
+    // A client that was told to believe everyone does, and needs no list of whom to trust.
+    let (succeeded, output) = ask_with(&serve(&misnamed).await, &directory.path().join("none.pem"), true).await;
+    assert!(succeeded, "{output}");
 }
