@@ -10,12 +10,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ossfs-types", &[]),
     ("ossfs-store", &["ossfs-types"]),
     ("ossfs-sandbox", &["ossfs-types"]),
-    ("ossfs", &["ossfs-types", "ossfs-store", "ossfs-sandbox"]),
+    ("ossfs-ledger", &["ossfs-types"]),
+    ("ossfs-volume", &["ossfs-types", "ossfs-store", "ossfs-ledger"]),
+    ("ossfs", &["ossfs-types", "ossfs-store", "ossfs-ledger", "ossfs-volume", "ossfs-sandbox"]),
     ("xtask", &["ossfs-types", "ossfs-store", "ossfs-sandbox", "ossfs"]),
 ];
 
 /// The store's tests may start a sandbox; a sandbox's may not use the store, or one hand would judge both.
-const TESTS_ONLY: &[(&str, &[&str])] = &[("ossfs-store", &["ossfs-sandbox"])];
+const TESTS_ONLY: &[(&str, &[&str])] = &[("ossfs-store", &["ossfs-sandbox"]), ("ossfs-volume", &["ossfs-sandbox"])];
 
 pub(crate) fn root() -> PathBuf {
     let xtask = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
