@@ -1,0 +1,156 @@
+//! The words of the file system's calls: what goes in, what comes out.
+
+use bytes::Bytes;
+use ossfs_types::{Attributes, FileKind, Timestamp};
+use std::time::Duration;
+
+/// The number of a node (inode). It stays the same as long as the volume is open. The root is 1.
+pub use ossfs_ledger::NodeId;
+
+/// Who makes a call; owns what the call creates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+/// What is known of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeAttributes {
+    /// Its number.
+    pub node: NodeId,
+    /// What it is.
+    pub kind: FileKind,
+    /// Bytes of its content.
+    pub size: u64,
+    /// Number of its names.
+    pub links: u32,
+    /// Everything else.
+    pub attributes: Attributes,
+    /// How long the caller may go on believing it.
+    pub ttl: Duration,
+}
+
+/// The answer to a lookup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lookup {
+    /// The name is there. The caller now refers to the node, until it says [`forget`](crate::Volume::forget).
+    Found(NodeAttributes),
+    /// The name is not there.
+    Missing {
+        /// How long the caller may go on believing it.
+        ttl: Duration,
+    },
+}
+
+/// Attributes to set; those that are absent stay.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SetAttributes {
+    /// Permission bits.
+    pub mode: Option<u32>,
+    /// Owning user.
+    pub uid: Option<u32>,
+    /// Owning group.
+    pub gid: Option<u32>,
+    /// Length in bytes: cut, or grown with zeros.
+    pub size: Option<u64>,
+    /// Access time.
+    pub atime: Option<SetTime>,
+    /// Modification time.
+    pub mtime: Option<SetTime>,
+}
+
+/// A time to set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SetTime {
+    /// The time of the call.
+    Now,
+    /// This time.
+    At(Timestamp),
+}
+
+/// The number of an open file or directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct HandleId(pub u64);
+
+/// How a file is opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OpenMode {
+    /// May be read.
+    pub read: bool,
+    /// May be written.
+    pub write: bool,
+    /// Every write goes to the end.
+    pub append: bool,
+    /// Its content is cut to nothing first.
+    pub truncate: bool,
+}
+
+/// An open file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opened {
+    /// Its number.
+    pub handle: HandleId,
+    /// What the kernel has cached of the content is still right.
+    pub keep_cache: bool,
+}
+
+/// One name of a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirectoryEntry {
+    /// The name.
+    pub name: Box<str>,
+    /// The node's number.
+    pub node: NodeId,
+    /// The node's kind, where it is known without asking.
+    pub kind: Option<FileKind>,
+    /// Where the next entry begins.
+    pub next_offset: u64,
+    /// If they were asked for; the caller then refers to the node, until it says [`forget`](crate::Volume::forget). Absent
+    /// for `.` and `..`, and for what vanished meanwhile.
+    pub attributes: Option<NodeAttributes>,
+}
+
+/// Sizes of the volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VolumeStat {
+    /// Bytes of a block.
+    pub block_bytes: u32,
+    /// Blocks in all.
+    pub blocks: u64,
+    /// Blocks that are free.
+    pub blocks_free: u64,
+    /// Files in all.
+    pub files: u64,
+    /// Files that could still be made.
+    pub files_free: u64,
+    /// Longest name in bytes.
+    pub name_bytes_max: u32,
+}
+
+/// Bytes of a file, as a read gives them.
+pub type FileBytes = Bytes;
+
+/// What is not in the bucket yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unsettled {
+    /// Files, directories and symlinks that the bucket does not show as they are.
+    pub nodes: u64,
+    /// Objects that are garbage and not deleted yet.
+    pub tombstones: u64,
+    /// Prefixes of renamed directories whose objects are still under their old keys.
+    pub claims: u64,
+    /// Bytes that are only here.
+    pub bytes: u64,
+    /// What could not be settled so far, by path, with the reason.
+    pub failures: Vec<(String, String)>,
+}
+
+impl Unsettled {
+    /// Whether the bucket alone describes everything.
+    pub fn is_empty(&self) -> bool {
+        self.nodes == 0 && self.tombstones == 0 && self.claims == 0
+    }
+}

@@ -1,0 +1,287 @@
+//! What all calls and tasks share: the world behind one lock, and what is around it.
+//!
+//! Invariants: the lock is never held across an await; every change of the tree is committed to the ledger, and what it
+//! gives the settler to do is queued, before the lock's user goes on ([`Core::change`]).
+
+use crate::errors::{Error, Result};
+use crate::options::VolumeOptions;
+use crate::read::Reader;
+use crate::settle::Queue;
+use crate::tree::{Node, Sequence, Tree};
+use crate::write::Content;
+use crate::{HandleId, NodeAttributes};
+use ossfs_ledger::{Ledger, Name, NodeId};
+use ossfs_store::{BufferPool, ObjectStore};
+use ossfs_types::{Attributes, Clock, FileKind, Timestamp};
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::time::Instant;
+
+/// Free buffers that are kept for bytes of bases: parts of this size at most are read.
+const POOL_BYTES: usize = 8 << 20;
+
+/// Everything that is known here.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub tree: Tree,
+    /// Of files that are not as the bucket has them.
+    contents: HashMap<NodeId, Content>,
+    /// Bytes of all contents that are held here.
+    buffered: u64,
+    pub handles: HashMap<HandleId, Handle>,
+    pub directories: HashMap<HandleId, DirectoryHandle>,
+    pub waiters: HashMap<NodeId, Vec<Waiter>>,
+}
+
+/// An open file.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    pub node: NodeId,
+    pub mode: crate::OpenMode,
+    pub stream: Arc<crate::read::Stream>,
+    /// The node's when it was opened: reads never mix versions.
+    pub epoch: u32,
+    /// Bytes were written through it since its last flush.
+    pub wrote: bool,
+}
+
+/// An open directory.
+#[derive(Debug)]
+pub(crate) struct DirectoryHandle {
+    pub node: NodeId,
+    /// The names as they were when reading began.
+    pub entries: Option<Arc<Vec<(Name, NodeId)>>>,
+}
+
+/// Somebody who waits until a node is settled.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    pub generation: u64,
+    pub attributes_generation: u64,
+    /// Failures before this many are older than the waiting.
+    pub failures: u32,
+    pub answer: oneshot::Sender<Result<()>>,
+}
+
+impl World {
+    pub(crate) fn content(&self, id: NodeId) -> Option<&Content> {
+        self.contents.get(&id)
+    }
+
+    /// Changes a file's content; `None` if the file is as the bucket has it.
+    pub(crate) fn with_content<R>(&mut self, id: NodeId, change: impl FnOnce(&mut Content) -> R) -> Option<R> {
+        let content = self.contents.get_mut(&id)?;
+        let before = content.extents.memory_bytes();
+        let result = change(content);
+        self.buffered = self.buffered - before + content.extents.memory_bytes();
+        Some(result)
+    }
+
+    /// Begins to keep the content of a file here.
+    pub(crate) fn set_content(&mut self, id: NodeId, content: Content) {
+        self.drop_content(id);
+        self.buffered += content.extents.memory_bytes();
+        self.contents.insert(id, content);
+    }
+
+    pub(crate) fn drop_content(&mut self, id: NodeId) -> Option<Content> {
+        let content = self.contents.remove(&id)?;
+        self.buffered -= content.extents.memory_bytes();
+        Some(content)
+    }
+
+    pub(crate) fn contents(&self) -> impl Iterator<Item = (NodeId, &Content)> {
+        self.contents.iter().map(|(id, content)| (*id, content))
+    }
+
+    pub(crate) fn buffered(&self) -> u64 {
+        self.buffered
+    }
+
+    /// Answers those who wait for a node, where there is an answer.
+    pub(crate) fn answer_waiters(&mut self, id: NodeId) {
+        let Some(waiters) = self.waiters.remove(&id) else { return };
+        let node = self.tree.node(id);
+        let mut left = Vec::new();
+        for waiter in waiters {
+            let settled = node.is_none_or(|node| {
+                !node.recorded
+                    || (node.settled_generation >= waiter.generation
+                        && node.settled_attributes_generation >= waiter.attributes_generation)
+            });
+            let failure = node.and_then(|node| node.failure.as_ref());
+            let failed = failure.filter(|failure| failure.attempts > waiter.failures);
+            match (settled, failed) {
+                // Who stopped waiting does not want the answer.
+                (true, _) => drop(waiter.answer.send(Ok(()))),
+                (false, Some(failure)) => drop(waiter.answer.send(Err(failure.error))),
+                (false, None) => left.push(waiter),
+            }
+        }
+        if !left.is_empty() {
+            self.waiters.insert(id, left);
+        }
+    }
+}
+
+/// A question to the bucket; it ends with this value, whether it was answered or given up.
+#[derive(Debug)]
+pub(crate) struct Asked<'a> {
+    core: &'a Core,
+    sequence: Sequence,
+}
+
+impl Asked<'_> {
+    /// When it was asked.
+    pub(crate) fn sequence(&self) -> Sequence {
+        self.sequence
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.core.world().tree.answered(self.sequence);
+    }
+}
+
+/// What all calls and tasks share.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub store: Arc<dyn ObjectStore>,
+    pub ledger: Arc<dyn Ledger>,
+    pub clock: Arc<dyn Clock>,
+    pub options: VolumeOptions,
+    pub reader: Reader,
+    pub queue: Queue,
+    pub pool: Arc<BufferPool>,
+    /// Requests for metadata in flight.
+    pub asking: Semaphore,
+    /// Bytes have left the memory.
+    pub room: Notify,
+    /// Something was settled.
+    pub progress: Notify,
+    world: Mutex<World>,
+    /// Keys that can't be shown and were logged.
+    hidden: Mutex<HashSet<String>>,
+    handles: AtomicU64,
+    /// What is shown as the time of directories that have none.
+    opened_at: Timestamp,
+}
+
+impl Core {
+    pub(crate) fn new(
+        store: Arc<dyn ObjectStore>,
+        ledger: Arc<dyn Ledger>,
+        clock: Arc<dyn Clock>,
+        options: VolumeOptions,
+        tree: Tree,
+    ) -> Self {
+        let world = World {
+            tree,
+            contents: HashMap::new(),
+            buffered: 0,
+            handles: HashMap::new(),
+            directories: HashMap::new(),
+            waiters: HashMap::new(),
+        };
+        Self {
+            reader: Reader::new(store.clone(), options.memory_limit / 2),
+            queue: Queue::new(options.parallel),
+            pool: BufferPool::new(POOL_BYTES),
+            asking: Semaphore::new(options.parallel.max(1)),
+            room: Notify::new(),
+            progress: Notify::new(),
+            world: Mutex::new(world),
+            hidden: Mutex::default(),
+            handles: AtomicU64::new(1),
+            opened_at: clock.now(),
+            store,
+            ledger,
+            clock,
+            options,
+        }
+    }
+
+    /// Looks at the world.
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keys that can't be shown and were logged.
+    pub(crate) fn hidden(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.hidden.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the world, commits what the ledger must know and queues what the settler must do.
+    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut World) -> R) -> R {
+        let mut world = self.world();
+        let result = change(&mut world);
+        let changes = world.tree.take_changes();
+        if !changes.is_empty()
+            && let Err(error) = self.ledger.commit(&changes)
+        {
+            tracing::error!(%error, "what was changed is not in the ledger");
+        }
+        let work = world.tree.take_work();
+        drop(world);
+        self.queue.push(work);
+        result
+    }
+
+    /// Begins to ask the bucket, with what is to be known of the world at that moment.
+    pub(crate) fn ask<R>(&self, look: impl FnOnce(&World) -> R) -> (Asked<'_>, R) {
+        let mut world = self.world();
+        let sequence = world.tree.ask();
+        (Asked { core: self, sequence }, look(&world))
+    }
+
+    pub(crate) fn new_handle(&self) -> HandleId {
+        HandleId(self.handles.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Half of the memory is for what was written, half for what is read.
+    pub(crate) fn write_limit(&self) -> u64 {
+        (self.options.memory_limit / 2).max(1)
+    }
+
+    /// How long what the bucket said at that moment is still to be believed.
+    pub(crate) fn time_left(&self, checked: Option<Instant>, ttl: Duration) -> Duration {
+        checked.map_or(Duration::ZERO, |checked| ttl.saturating_sub(checked.elapsed()))
+    }
+
+    /// Whether a node needs no question to the bucket.
+    pub(crate) fn is_fresh(&self, node: &Node) -> bool {
+        node.recorded || !self.time_left(node.checked, self.options.metadata_ttl).is_zero()
+    }
+
+    /// What a call says of a node whose attributes are known.
+    pub(crate) fn view(&self, tree: &Tree, id: NodeId) -> Result<NodeAttributes> {
+        let node = tree.node(id).ok_or(Error::Stale)?;
+        let attributes = node.attributes.ok_or(Error::Failed)?;
+        let ttl = if node.recorded {
+            self.options.metadata_ttl
+        } else {
+            self.time_left(node.checked, self.options.metadata_ttl)
+        };
+        // The number of a directory's subdirectories is not known without a listing: 1 says so.
+        let links = u32::from(node.is_directory() || !node.names.is_empty());
+        let size = if node.is_directory() { 0 } else { node.size };
+        Ok(NodeAttributes { node: id, kind: node.kind, size, links, attributes, ttl })
+    }
+
+    /// The attributes of a directory that has no marker, and of what has none that could be asked.
+    pub(crate) fn default_attributes(&self, kind: FileKind, root: bool) -> Attributes {
+        let mode = match kind {
+            FileKind::Directory if root => self.options.root_mode,
+            FileKind::Directory => self.options.directory_mode,
+            FileKind::Symlink => 0o777,
+            _ => self.options.file_mode,
+        };
+        let time = self.opened_at;
+        let (uid, gid) = (self.options.uid, self.options.gid);
+        Attributes { mode, uid, gid, atime: time, mtime: time, ctime: time, rdev: 0 }
+    }
+}

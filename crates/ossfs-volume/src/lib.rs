@@ -1,0 +1,72 @@
+//! A file system over a store and a ledger; runs whole in a unit test. Knows no kernel and no FUSE.
+//!
+//! [`Volume`] has the calls; `ops` carries them out over the `tree`, which says what is known and what is to become of it;
+//! `settle` carries that to the bucket.
+
+mod api;
+mod core;
+mod errors;
+mod format;
+mod ops;
+mod options;
+mod read;
+mod settle;
+mod tree;
+mod write;
+
+pub use api::*;
+pub use errors::{Error, Result};
+pub use format::MimeTypes;
+pub use options::VolumeOptions;
+
+use crate::core::Core;
+use ossfs_ledger::{Ledger, LedgerError};
+use ossfs_store::ObjectStore;
+use ossfs_types::Clock;
+use std::sync::Arc;
+use std::time::Duration;
+use tree::Tree;
+
+/// How often a look is taken at what is not settled, besides when something was.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+
+/// A mounted bucket. Clones are the same volume. Dropping a call's future is always safe.
+#[derive(Debug, Clone)]
+pub struct Volume {
+    core: Arc<Core>,
+}
+
+impl Volume {
+    /// Opens a volume: reads the ledger, and begins to settle in the background, on the caller's runtime.
+    pub fn open(
+        store: Arc<dyn ObjectStore>,
+        ledger: Arc<dyn Ledger>,
+        clock: Arc<dyn Clock>,
+        options: VolumeOptions,
+    ) -> Result<Self, LedgerError> {
+        let tree = Tree::load(options.prefix.clone(), ledger.load()?);
+        let core = Arc::new(Core::new(store, ledger, clock, options, tree));
+        settle::spawn(&core);
+        core.change(|_| ());
+        Ok(Self { core })
+    }
+
+    /// What is not in the bucket yet.
+    pub fn unsettled(&self) -> Unsettled {
+        self.core.unsettled()
+    }
+
+    /// Waits until the bucket alone describes everything, as long as it takes.
+    pub async fn settled(&self) {
+        while !self.core.unsettled().is_empty() {
+            let progress = self.core.progress.notified();
+            // It is late only if something was settled between the look and the wait.
+            let _ = tokio::time::timeout(LOOK_INTERVAL, progress).await;
+        }
+    }
+
+    /// Settles nothing more. What is not in the bucket stays in the ledger.
+    pub fn close(&self) {
+        self.core.queue.close();
+    }
+}

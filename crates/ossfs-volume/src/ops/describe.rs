@@ -1,0 +1,313 @@
+//! Attributes are asked for: one request a node, many at once.
+
+use super::{LOOKS_MAX, store_error};
+use crate::core::Core;
+use crate::errors::{Error, Result};
+use crate::format::{self, Defaults, Described};
+use crate::tree::{Foreign, Node, Sighting};
+use ossfs_ledger::{Ident, NodeId};
+use ossfs_store::{Kind, ObjectMeta, Symlink};
+use ossfs_types::{FileKind, Key, SignedDuration};
+use tokio::time::Instant;
+
+/// A change of the metadata alone within the second of the last write does not show in Last-Modified; later it does. One
+/// more second for the clock's edges.
+const FIRM_AFTER: SignedDuration = SignedDuration::from_secs(2);
+
+/// Where the attributes of a node are to be asked for.
+enum Where {
+    /// They are known.
+    Known,
+    /// The listing's word is taken for them.
+    Listing,
+    /// At its object.
+    Object(Key),
+    /// At its object, which is a native symlink.
+    Symlink(Key),
+    /// At a marker that may be at one of these.
+    Markers(Vec<Key>),
+}
+
+/// What was found there.
+enum Found {
+    Object(Key, Box<ObjectMeta>),
+    Symlink(Key, Box<Symlink>),
+    /// A directory without a marker.
+    Implicit,
+    Gone,
+}
+
+impl Core {
+    /// Sees to it that the attributes of a node are known, and not too old.
+    pub(crate) async fn describe(&self, id: NodeId) -> Result<()> {
+        for _ in 0..LOOKS_MAX {
+            let place = self.place_of_attributes(id)?;
+            let place = match place {
+                Where::Known => return Ok(()),
+                Where::Listing => {
+                    self.take_listing(id);
+                    return Ok(());
+                }
+                place => place,
+            };
+            let (asked, homes) = self.ask(|world| world.tree.node(id).map(|node| node.homes.clone()));
+            let found = {
+                let _permit = self.asking.acquire().await;
+                self.find(place).await?
+            };
+            let applied = self.change(|world| {
+                let tree = &mut world.tree;
+                let node = tree.node(id).ok_or(Error::NotFound)?;
+                let moved = Some(&node.homes) != homes.as_ref()
+                    || node.homes.iter().any(|(key, _)| tree.mutated_since(key.as_str(), asked.sequence()));
+                if moved {
+                    return Ok(false);
+                }
+                self.apply(tree, id, found)
+            })?;
+            if applied {
+                return Ok(());
+            }
+        }
+        Err(Error::Failed)
+    }
+
+    fn place_of_attributes(&self, id: NodeId) -> Result<Where> {
+        let world = self.world();
+        let node = world.tree.node(id).ok_or(Error::NotFound)?;
+        if node.attributes.is_some() && (self.is_fresh(node) || id == NodeId::ROOT) {
+            return Ok(Where::Known);
+        }
+        if node.names.is_empty() && id != NodeId::ROOT {
+            // Unlinked, or vanished by an outsider's hand: what is known stays as it is.
+            return if node.attributes.is_some() { Ok(Where::Known) } else { Err(Error::Stale) };
+        }
+        if node.is_directory() {
+            let mut markers: Vec<Key> = node.homes.iter().map(|(key, _)| key.clone()).collect();
+            if markers.is_empty() {
+                let sources = world.tree.sources(id);
+                markers.extend(sources.iter().filter_map(|source| Key::parse(source).ok()));
+            }
+            return Ok(Where::Markers(markers));
+        }
+        if self.options.trust_listing && !node.native && self.is_fresh(node) {
+            return Ok(Where::Listing);
+        }
+        let home = node.any_valid_home().or(node.homes.first());
+        let (key, _) = home.ok_or(Error::Stale)?;
+        Ok(if node.native { Where::Symlink(key.clone()) } else { Where::Object(key.clone()) })
+    }
+
+    async fn find(&self, place: Where) -> Result<Found> {
+        match place {
+            Where::Known | Where::Listing => Ok(Found::Implicit),
+            Where::Object(key) => match self.store.head(&key).await {
+                Ok(meta) => Ok(Found::Object(key, Box::new(meta))),
+                Err(error) if error.kind() == Kind::NotFound => Ok(Found::Gone),
+                Err(error) => Err(store_error(&error)),
+            },
+            Where::Symlink(key) => match self.store.get_symlink(&key).await {
+                Ok(link) => Ok(Found::Symlink(key, Box::new(link))),
+                Err(error) if matches!(error.kind(), Kind::NotFound | Kind::WrongType) => Ok(Found::Gone),
+                Err(error) => Err(store_error(&error)),
+            },
+            Where::Markers(keys) => {
+                for key in keys {
+                    match self.store.head(&key).await {
+                        Ok(meta) => return Ok(Found::Object(key, Box::new(meta))),
+                        Err(error) if error.kind() == Kind::NotFound => {}
+                        Err(error) => return Err(store_error(&error)),
+                    }
+                }
+                Ok(Found::Implicit)
+            }
+        }
+    }
+
+    /// Takes in what was found. Returns false if the node is to be looked at again.
+    fn apply(&self, tree: &mut crate::tree::Tree, id: NodeId, found: Found) -> Result<bool> {
+        let now = Instant::now();
+        match found {
+            Found::Gone => {
+                let node = tree.node(id).ok_or(Error::NotFound)?;
+                if node.recorded {
+                    return Err(Error::Stale);
+                }
+                for (parent, name) in node.names.clone() {
+                    tree.vanish(id, parent, &name);
+                }
+                Err(Error::NotFound)
+            }
+            Found::Implicit => {
+                let attributes = self.default_attributes(FileKind::Directory, id == NodeId::ROOT);
+                let node = tree.node_mut(id).ok_or(Error::NotFound)?;
+                // Without a record nothing else knew of a marker.
+                if !node.recorded {
+                    node.homes.clear();
+                    node.current = None;
+                }
+                node.attributes = node.attributes.or(Some(attributes));
+                node.foreign = Foreign::Known(None);
+                node.checked = Some(now);
+                Ok(true)
+            }
+            Found::Symlink(key, link) => {
+                let node = tree.node_mut(id).ok_or(Error::NotFound)?;
+                let meta = symlink_meta(&link, node.current.as_ref());
+                let attributes = self.described(&meta, false, id == NodeId::ROOT).attributes;
+                node.attributes = Some(attributes);
+                let target = self.link_target(&key, &link.target);
+                node.size = target.len() as u64;
+                node.target = Some(target.into_bytes().into());
+                node.foreign = Foreign::Known(None);
+                node.checked = Some(now);
+                Ok(true)
+            }
+            Found::Object(key, meta) => self.apply_object_meta(tree, id, &key, &meta, now),
+        }
+    }
+
+    fn apply_object_meta(
+        &self,
+        tree: &mut crate::tree::Tree,
+        id: NodeId,
+        key: &Key,
+        meta: &ObjectMeta,
+        now: Instant,
+    ) -> Result<bool> {
+        let ident = Ident {
+            etag: meta.etag.clone(),
+            size: meta.size,
+            crc64: meta.crc64,
+            last_modified: Some(meta.last_modified),
+        };
+        let node = tree.node(id).ok_or(Error::NotFound)?;
+        let directory = node.is_directory();
+        let described = self.described(meta, directory, id == NodeId::ROOT);
+        if node.recorded {
+            // What the ledger says of it goes before; only what is not known is taken.
+            let foreign = self.foreign(node, &meta.metadata);
+            let node = tree.node_mut(id).ok_or(Error::NotFound)?;
+            node.attributes = node.attributes.or(Some(described.attributes));
+            node.foreign = Foreign::Known(foreign);
+            return Ok(true);
+        }
+        let sighting = Sighting { key: key.clone(), ident, kind: Some(described.kind), native: false };
+        if directory {
+            tree.sight_marker(id, &sighting);
+        } else {
+            tree.see_again(id, &sighting, now);
+        }
+        if !directory && described.kind != node_kind(tree, id) {
+            if tree.node(id).is_some_and(|node| node.lookups > 0 || node.opens > 0) {
+                // The kernel knows it as something else: it becomes another node.
+                for (parent, name) in tree.node(id).map(|node| node.names.clone()).unwrap_or_default() {
+                    tree.vanish(id, parent, &name);
+                }
+                return Err(Error::NotFound);
+            }
+            if let Some(node) = tree.node_mut(id) {
+                node.kind = described.kind;
+            }
+        }
+        let Some(node) = tree.node(id) else { return Err(Error::NotFound) };
+        let foreign = self.foreign(node, &meta.metadata);
+        let node = tree.node_mut(id).ok_or(Error::NotFound)?;
+        self.fill(node, described, foreign, meta, now);
+        Ok(true)
+    }
+
+    fn fill(
+        &self,
+        node: &mut Node,
+        described: Described,
+        foreign: Option<std::sync::Arc<ossfs_store::Metadata>>,
+        meta: &ObjectMeta,
+        now: Instant,
+    ) {
+        node.kind_is_guess = false;
+        node.attributes = Some(described.attributes);
+        node.size = described.size;
+        if let Some(target) = described.symlink_in_header {
+            node.target = Some(target.into());
+        }
+        node.foreign = Foreign::Known(foreign);
+        let answered = meta.answered_at.unwrap_or_else(|| self.clock.now());
+        node.firm = answered.duration_since(meta.last_modified) >= FIRM_AFTER;
+        node.checked = Some(now);
+    }
+
+    /// The attributes that an object's metadata tell.
+    pub(crate) fn described(&self, meta: &ObjectMeta, directory: bool, root: bool) -> Described {
+        let options = &self.options;
+        let directory_mode = if root { options.root_mode } else { options.directory_mode };
+        let defaults = Defaults { uid: options.uid, gid: options.gid, file_mode: options.file_mode, directory_mode };
+        format::described(meta, directory, &defaults)
+    }
+
+    /// Takes the listing's word: a file of this size and time, with the default owner and mode.
+    fn take_listing(&self, id: NodeId) {
+        let mut world = self.world();
+        let Some(node) = world.tree.node_mut(id) else { return };
+        let time = node.current.as_ref().and_then(|ident| ident.last_modified);
+        let mut attributes = self.default_attributes(node.kind, false);
+        if let Some(time) = time {
+            (attributes.atime, attributes.mtime, attributes.ctime) = (time, time, time);
+        }
+        node.attributes = Some(attributes);
+    }
+
+    /// A native symlink's target, which is a key, as a path from where the link is.
+    fn link_target(&self, key: &Key, target: &Key) -> String {
+        let prefix = self.options.prefix.as_str();
+        match (key.as_str().strip_prefix(prefix), target.as_str().strip_prefix(prefix)) {
+            (Some(link), Some(target)) => relative(link, target),
+            _ => target.to_string(),
+        }
+    }
+}
+
+fn node_kind(tree: &crate::tree::Tree, id: NodeId) -> FileKind {
+    tree.node(id).map_or(FileKind::File, |node| node.kind)
+}
+
+/// Where `target` is, seen from the directory of `link`; both are paths from the root.
+fn relative(link: &str, target: &str) -> String {
+    let mut above: Vec<&str> = link.split('/').collect();
+    above.pop();
+    let mut rest: Vec<&str> = target.split('/').collect();
+    let same = above.iter().zip(&rest).take_while(|(one, other)| one == other).count().min(rest.len() - 1);
+    let mut path = vec![".."; above.len() - same];
+    path.extend(rest.drain(same..));
+    path.join("/")
+}
+
+/// What GetSymlink tells, in the form of an object's metadata.
+fn symlink_meta(link: &Symlink, known: Option<&Ident>) -> ObjectMeta {
+    let etag = link.etag.clone().or_else(|| known.map(|ident| ident.etag.clone()));
+    ObjectMeta {
+        size: 0,
+        etag: etag.unwrap_or_else(|| ossfs_types::ETag::parse("symlink").expect("letters make an ETag")),
+        last_modified: link.last_modified.or(known.and_then(|ident| ident.last_modified)).unwrap_or_default(),
+        object_type: ossfs_store::ObjectType::Symlink,
+        storage_class: None,
+        encryption: None,
+        crc64: None,
+        metadata: link.metadata.clone(),
+        answered_at: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::relative;
+
+    #[test]
+    fn targets_are_seen_from_the_link() {
+        assert_eq!(relative("link", "file"), "file");
+        assert_eq!(relative("a/link", "a/file"), "file");
+        assert_eq!(relative("a/b/link", "a/file"), "../file");
+        assert_eq!(relative("a/link", "b/c/file"), "../b/c/file");
+        assert_eq!(relative("a/b", "a"), "../a");
+    }
+}

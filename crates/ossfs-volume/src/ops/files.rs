@@ -1,0 +1,310 @@
+//! Files are opened, read and closed.
+
+use super::store_error;
+use crate::core::{Core, Handle};
+use crate::errors::{Error, Result};
+use crate::read::{Stream, Version};
+use crate::tree::Work;
+use crate::write::{Content, Extent, Source};
+use crate::{Caller, FileBytes, HandleId, NodeAttributes, OpenMode, Opened, Volume};
+use bytes::{Bytes, BytesMut};
+use ossfs_ledger::NodeId;
+use ossfs_store::Kind;
+use ossfs_types::{ByteRange, FileKind};
+use std::ffi::OsStr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Before a read is tried again whose object is being moved.
+const MOVING_PAUSE: Duration = Duration::from_millis(20);
+
+/// Where the bytes of a range of a file are.
+enum Place {
+    /// There are none.
+    End,
+    /// All here.
+    Here(Bytes),
+    /// In one object.
+    Object(Version),
+    /// Some here, some in the object before.
+    Mixed(Vec<Extent>, Option<Version>),
+    /// In an upload that must be completed first.
+    Uploading,
+}
+
+impl Volume {
+    /// Opens a file.
+    pub async fn open_file(&self, node: NodeId, mode: OpenMode) -> Result<Opened> {
+        let core = &self.core;
+        if mode.write || mode.truncate {
+            core.writable()?;
+        }
+        core.describe(node).await.map_err(|error| if error == Error::NotFound { Error::Stale } else { error })?;
+        let handle = core.open(node, mode)?;
+        if mode.truncate {
+            if let Err(error) = core.set_size(node, 0).await {
+                self.release(handle.handle);
+                return Err(error);
+            }
+            if let Some(open) = core.world().handles.get_mut(&handle.handle) {
+                open.wrote = true;
+            }
+        }
+        Ok(handle)
+    }
+
+    /// Makes a file and opens it. `permissions` has the umask applied already. The caller refers to the node.
+    pub async fn create(
+        &self,
+        parent: NodeId,
+        name: &OsStr,
+        permissions: u32,
+        mode: OpenMode,
+        caller: Caller,
+    ) -> Result<(NodeAttributes, Opened)> {
+        let core = &self.core;
+        // The hold keeps the settler from putting the empty file before it is open.
+        let id = core.make_node(parent, name, FileKind::File, permissions, None, caller).await?;
+        let opened = core.open(id, mode)?;
+        let mut world = core.world();
+        let node = world.tree.node_mut(id).ok_or(Error::Failed)?;
+        node.lookups += 1;
+        Ok((core.view(&world.tree, id)?, opened))
+    }
+
+    /// Reads up to `len` bytes; fewer only at the end of the file.
+    pub async fn read(&self, handle: HandleId, offset: u64, len: usize) -> Result<FileBytes> {
+        let core = &self.core;
+        let begun = Instant::now();
+        loop {
+            let (id, stream, place) = core.place(handle, offset, len)?;
+            let read = match place {
+                Place::End => return Ok(Bytes::new()),
+                Place::Here(bytes) => return Ok(bytes),
+                Place::Uploading => {
+                    core.content_settled(id).await?;
+                    continue;
+                }
+                Place::Object(version) => core.read_object(&version, &stream, offset, len).await,
+                Place::Mixed(extents, base) => core.read_mixed(&extents, base.as_ref(), &stream).await,
+            };
+            let error = match read {
+                Ok(bytes) => return Ok(bytes),
+                Err(error) => error,
+            };
+            let moved = matches!(error.kind(), Kind::NotFound | Kind::Precondition | Kind::InvalidRange);
+            if !moved || begun.elapsed() > core.options.deadline {
+                tracing::warn!(%error, "a read failed");
+                if error.kind() == Kind::Archived {
+                    tracing::warn!("the object is archived: restore it first (RestoreObject)");
+                }
+                return Err(Error::of_store(error.kind()));
+            }
+            core.after_missing_version(handle, id, &error).await?;
+        }
+    }
+
+    /// Sees to it that what was written through a handle is in the bucket. Does nothing if nothing was.
+    pub async fn flush(&self, handle: HandleId) -> Result<()> {
+        let core = &self.core;
+        let wrote = {
+            let mut world = core.world();
+            let open = world.handles.get_mut(&handle).ok_or(Error::BadHandle)?;
+            std::mem::take(&mut open.wrote).then_some(open.node)
+        };
+        let Some(id) = wrote else { return Ok(()) };
+        core.settle_file(id).await
+    }
+
+    /// Waits until the bucket has a file as it is now.
+    pub async fn sync_file(&self, handle: HandleId) -> Result<()> {
+        let core = &self.core;
+        let id = {
+            let mut world = core.world();
+            let open = world.handles.get_mut(&handle).ok_or(Error::BadHandle)?;
+            open.wrote = false;
+            open.node
+        };
+        core.settle_file(id).await
+    }
+
+    /// Closes a file.
+    pub fn release(&self, handle: HandleId) {
+        self.core.change(|world| {
+            let Some(open) = world.handles.remove(&handle) else { return };
+            let Some(node) = world.tree.node_mut(open.node) else { return };
+            node.opens -= 1;
+            node.writers -= u32::from(open.mode.write);
+            let idle = node.opens == 0;
+            world.tree.push_work(Work::Node(open.node));
+            if idle {
+                world.tree.bury_if_free(open.node);
+                if world.tree.node(open.node).is_none_or(|node| !node.recorded) {
+                    world.drop_content(open.node);
+                }
+                world.tree.drop_if_unused(open.node);
+            }
+        });
+    }
+}
+
+impl Core {
+    fn open(&self, id: NodeId, mode: OpenMode) -> Result<Opened> {
+        let handle = self.new_handle();
+        let mut world = self.world();
+        let node = world.tree.node_mut(id).ok_or(Error::Stale)?;
+        match node.kind {
+            FileKind::File => {}
+            FileKind::Directory => return Err(Error::IsDirectory),
+            FileKind::Symlink | FileKind::Fifo | FileKind::Socket | FileKind::CharDevice | FileKind::BlockDevice => {
+                return Err(Error::Unsupported);
+            }
+        }
+        node.opens += 1;
+        node.writers += u32::from(mode.write);
+        let epoch = node.epoch;
+        // The kernel's pages are of the version it last read; what outsiders put in its place is another epoch.
+        let keep_cache = node.cached_epoch.replace(epoch) == Some(epoch);
+        let stream = Arc::new(Stream::new());
+        world.handles.insert(handle, Handle { node: id, mode, stream, epoch, wrote: false });
+        Ok(Opened { handle, keep_cache })
+    }
+
+    /// Waits until a file is in the bucket. A file that nobody can name any more need not be.
+    async fn settle_file(self: &Arc<Self>, id: NodeId) -> Result<()> {
+        let unlinked = self.world().tree.node(id).is_none_or(|node| node.names.is_empty());
+        if unlinked { Ok(()) } else { self.settled(id).await }
+    }
+
+    /// Where the bytes of a range are.
+    fn place(&self, handle: HandleId, offset: u64, len: usize) -> Result<(NodeId, Arc<Stream>, Place)> {
+        let world = self.world();
+        let open = world.handles.get(&handle).ok_or(Error::BadHandle)?;
+        if !open.mode.read {
+            return Err(Error::BadHandle);
+        }
+        let id = open.node;
+        let stream = open.stream.clone();
+        let node = world.tree.node(id).ok_or(Error::Stale)?;
+        if node.epoch != open.epoch {
+            return Err(Error::Stale);
+        }
+        let end = offset.saturating_add(len as u64).min(node.size);
+        let Some(range) = ByteRange::new(offset, end).filter(|range| !range.is_empty()) else {
+            return Ok((id, stream, Place::End));
+        };
+        let version = node.any_valid_home().map(|(key, ident)| Version::of(key, ident));
+        let place = match world.content(id) {
+            None => Place::Object(version.ok_or(Error::Stale)?),
+            Some(content) => place_in(content, range, version),
+        };
+        Ok((id, stream, place))
+    }
+
+    async fn read_object(
+        &self,
+        version: &Version,
+        stream: &Stream,
+        offset: u64,
+        len: usize,
+    ) -> Result<Bytes, crate::read::ReadError> {
+        let end = offset.saturating_add(len as u64).min(version.size);
+        let Some(range) = ByteRange::new(offset, end).filter(|range| !range.is_empty()) else {
+            return Ok(Bytes::new());
+        };
+        match self.reader.try_read(version, stream, range) {
+            Some(bytes) => Ok(bytes),
+            None => self.reader.read(version, stream, range).await,
+        }
+    }
+
+    async fn read_mixed(
+        &self,
+        extents: &[Extent],
+        base: Option<&Version>,
+        stream: &Stream,
+    ) -> Result<Bytes, crate::read::ReadError> {
+        let mut all = BytesMut::new();
+        for extent in extents {
+            let len = usize::try_from(extent.range.len()).expect("no longer than the read");
+            match (&extent.source, base) {
+                (Source::Memory(bytes), _) => all.extend_from_slice(bytes),
+                (Source::Base, Some(base)) => {
+                    all.extend_from_slice(&self.read_object(base, stream, extent.range.start(), len).await?);
+                }
+                (Source::Zero | Source::Sent | Source::Base, _) => all.resize(all.len() + len, 0),
+            }
+        }
+        Ok(all.freeze())
+    }
+
+    /// The version that was to be read is not at its key. Returns if the read is to be tried again.
+    async fn after_missing_version(&self, handle: HandleId, id: NodeId, error: &crate::read::ReadError) -> Result<()> {
+        let (busy, home) = {
+            let world = self.world();
+            let node = world.tree.node(id).ok_or(Error::Stale)?;
+            if world.handles.get(&handle).is_none_or(|open| open.epoch != node.epoch) {
+                return Err(Error::Stale);
+            }
+            let keys = node.homes.iter().map(|(key, _)| key);
+            let busy = node.task || node.intent.is_some() || keys.into_iter().any(|key| world.tree.busy.contains(key));
+            (busy, node.any_valid_home().cloned())
+        };
+        if busy {
+            // We ourselves are moving it, or have just done so.
+            tokio::time::sleep(MOVING_PAUSE).await;
+            return Ok(());
+        }
+        let Some((key, ident)) = home else { return Err(Error::Stale) };
+        let found = match self.store.head(&key).await {
+            Ok(meta) => Some(crate::settle::ident_of(&meta)),
+            Err(error) if error.kind() == Kind::NotFound => None,
+            Err(error) => return Err(store_error(&error)),
+        };
+        self.change(|world| {
+            let node = world.tree.node(id).ok_or(Error::Stale)?;
+            if node.any_valid_home().is_none_or(|(now_at, now)| *now_at != key || *now != ident) {
+                // It has moved while we asked.
+                return Ok(());
+            }
+            match found {
+                Some(found) if found.etag == ident.etag => Ok(()),
+                Some(found) => {
+                    tracing::warn!(%key, %error, "somebody else replaced a file that is open");
+                    if node.recorded {
+                        world.tree.adopt(id, &key, &found);
+                    } else {
+                        let sighting = crate::tree::Sighting { key, ident: found, kind: None, native: false };
+                        world.tree.see_again(id, &sighting, Instant::now());
+                    }
+                    Err(Error::Stale)
+                }
+                None => {
+                    tracing::warn!(%key, "somebody else deleted a file that is open");
+                    if node.recorded {
+                        world.tree.lost(id, &key);
+                    } else {
+                        for (parent, name) in node.names.clone() {
+                            world.tree.vanish(id, parent, &name);
+                        }
+                    }
+                    Err(Error::Stale)
+                }
+            }
+        })
+    }
+}
+
+fn place_in(content: &Content, range: ByteRange, base: Option<Version>) -> Place {
+    let extents = content.extents.in_range(range);
+    if extents.iter().any(|extent| extent.source == Source::Sent) {
+        return Place::Uploading;
+    }
+    if let [Extent { source: Source::Memory(bytes), range: whole, .. }] = &extents[..]
+        && *whole == range
+    {
+        return Place::Here(bytes.clone());
+    }
+    Place::Mixed(extents, base)
+}

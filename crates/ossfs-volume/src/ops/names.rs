@@ -1,0 +1,368 @@
+//! Names are made, moved and removed. Each call is one transaction of the ledger, answered before the bucket follows.
+
+use super::lookup::Known;
+use super::{LOOKS_MAX, store_error, valid_name};
+use crate::core::Core;
+use crate::errors::{Error, Result};
+use crate::format::{HIDDEN_DIRECTORY, SYMLINK_TARGET_BYTES_MAX};
+use crate::tree::{Gone, NewNode, Node};
+use crate::{Caller, NodeAttributes, Volume};
+use ossfs_ledger::NodeId;
+use ossfs_store::ListRequest;
+use ossfs_types::limits::KEY_BYTES_MAX;
+use ossfs_types::{Attributes, FileKind, MODE_PERMISSION_BITS, Prefix};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+impl Volume {
+    /// Makes a directory. `mode` has the permission bits, with the umask applied already. The caller refers to the node.
+    pub async fn make_directory(
+        &self,
+        parent: NodeId,
+        name: &OsStr,
+        mode: u32,
+        caller: Caller,
+    ) -> Result<NodeAttributes> {
+        self.core.make(parent, name, FileKind::Directory, mode, None, caller).await
+    }
+
+    /// Makes a symlink. The caller refers to the node.
+    pub async fn make_symlink(
+        &self,
+        parent: NodeId,
+        name: &OsStr,
+        target: &OsStr,
+        caller: Caller,
+    ) -> Result<NodeAttributes> {
+        if target.is_empty() {
+            return Err(Error::NotFound);
+        }
+        if target.len() as u64 > SYMLINK_TARGET_BYTES_MAX {
+            return Err(Error::NameTooLong);
+        }
+        let target: Arc<[u8]> = target.as_bytes().into();
+        self.core.make(parent, name, FileKind::Symlink, 0o777, Some(target), caller).await
+    }
+
+    /// Where a symlink points.
+    pub async fn read_link(&self, node: NodeId) -> Result<Vec<u8>> {
+        self.core.describe(node).await?;
+        let (target, home) = {
+            let world = self.core.world();
+            let node = world.tree.node(node).ok_or(Error::NotFound)?;
+            if node.kind != FileKind::Symlink {
+                return Err(Error::Invalid);
+            }
+            (node.target.clone(), node.any_valid_home().cloned())
+        };
+        if let Some(target) = target {
+            return Ok(target.to_vec());
+        }
+        // A symlink of ossfs 1.x: the body is the target.
+        let (key, ident) = home.ok_or(Error::Stale)?;
+        let options = ossfs_store::GetOptions { if_match: Some(ident.etag), ..Default::default() };
+        let fetched =
+            self.core.store.read(&key, &options, &self.core.pool).await.map_err(|error| store_error(&error))?;
+        let target: Arc<[u8]> = fetched.bytes.trim_ascii_end().into();
+        self.core.change(|world| {
+            if let Some(node) = world.tree.node_mut(node) {
+                node.target = Some(target.clone());
+            }
+        });
+        Ok(target.to_vec())
+    }
+
+    /// Removes a name of something else than a directory.
+    pub async fn unlink(&self, parent: NodeId, name: &OsStr) -> Result<()> {
+        self.core.remove(parent, name, false).await
+    }
+
+    /// Removes an empty directory.
+    pub async fn remove_directory(&self, parent: NodeId, name: &OsStr) -> Result<()> {
+        self.core.remove(parent, name, true).await
+    }
+
+    /// Moves a name; what stands at the new name is replaced, unless `no_replace` forbids it.
+    pub async fn rename(
+        &self,
+        parent: NodeId,
+        name: &OsStr,
+        new_parent: NodeId,
+        new_name: &OsStr,
+        no_replace: bool,
+    ) -> Result<()> {
+        let core = &self.core;
+        core.writable()?;
+        let name = valid_name(parent, name)?;
+        let new_name = valid_name(new_parent, new_name)?;
+        if new_parent == NodeId::ROOT && new_name == HIDDEN_DIRECTORY {
+            return Err(Error::NotPermitted);
+        }
+        for _ in 0..LOOKS_MAX {
+            let id = match core.resolve_name(parent, name).await? {
+                Known::Node(id) => id,
+                Known::Missing(_) => return Err(Error::NotFound),
+                Known::Unknown => continue,
+            };
+            let replaced = match core.resolve_name(new_parent, new_name).await? {
+                Known::Node(id) => Some(id),
+                Known::Missing(_) => None,
+                Known::Unknown => continue,
+            };
+            if replaced == Some(id) {
+                return Ok(());
+            }
+            if replaced.is_some() && no_replace {
+                return Err(Error::Exists);
+            }
+            core.check_rename(id, replaced, new_parent, new_name).await?;
+            let renamed = core.change(|world| {
+                let tree = &mut world.tree;
+                if tree.child(parent, name) != Some(id) || tree.child(new_parent, new_name) != replaced {
+                    return Err(Gone);
+                }
+                tree.rename((parent, name), (new_parent, &new_name.into()))
+            });
+            match renamed {
+                Ok(()) => return Ok(()),
+                Err(Gone) => core.look_anew(parent, name),
+            }
+        }
+        Err(Error::Failed)
+    }
+}
+
+impl Core {
+    async fn make(
+        &self,
+        parent: NodeId,
+        name: &OsStr,
+        kind: FileKind,
+        mode: u32,
+        target: Option<Arc<[u8]>>,
+        caller: Caller,
+    ) -> Result<NodeAttributes> {
+        let id = self.make_node(parent, name, kind, mode, target, caller).await?;
+        let mut world = self.world();
+        let node = world.tree.node_mut(id).ok_or(Error::Failed)?;
+        node.lookups += 1;
+        self.view(&world.tree, id)
+    }
+
+    /// Makes a node at a name that is free. Nothing refers to it yet.
+    pub(super) async fn make_node(
+        &self,
+        parent: NodeId,
+        name: &OsStr,
+        kind: FileKind,
+        mode: u32,
+        target: Option<Arc<[u8]>>,
+        caller: Caller,
+    ) -> Result<NodeId> {
+        self.writable()?;
+        let name = valid_name(parent, name)?;
+        self.check_key(parent, name, kind == FileKind::Directory)?;
+        if parent == NodeId::ROOT && name == HIDDEN_DIRECTORY {
+            return Err(Error::NotPermitted);
+        }
+        for _ in 0..LOOKS_MAX {
+            match self.resolve_name(parent, name).await? {
+                Known::Node(_) => return Err(Error::Exists),
+                Known::Missing(_) => {}
+                Known::Unknown => continue,
+            }
+            let made = self.change(|world| {
+                let tree = &mut world.tree;
+                if tree.child(parent, name).is_some() {
+                    return Err(Error::Exists);
+                }
+                if tree.node(parent).is_none_or(|node| parent != NodeId::ROOT && node.names.is_empty()) {
+                    return Err(Error::NotFound);
+                }
+                let now = self.clock.now();
+                let attributes = Attributes {
+                    mode: mode & MODE_PERMISSION_BITS,
+                    uid: caller.uid,
+                    gid: caller.gid,
+                    atime: now,
+                    mtime: now,
+                    ctime: now,
+                    rdev: 0,
+                };
+                let attributes = inherit_group(tree.node(parent), kind, attributes);
+                let new = NewNode { kind, attributes, target: target.clone() };
+                let made = tree.create(parent, &name.into(), new, Instant::now()).map_err(|Gone| Error::NotFound)?;
+                touch_directory(tree, parent, now);
+                Ok(made)
+            });
+            return made;
+        }
+        Err(Error::Failed)
+    }
+
+    async fn remove(&self, parent: NodeId, name: &OsStr, directory: bool) -> Result<()> {
+        self.writable()?;
+        let name = valid_name(parent, name)?;
+        for _ in 0..LOOKS_MAX {
+            let id = match self.resolve_name(parent, name).await? {
+                Known::Node(id) => id,
+                Known::Missing(_) => return Err(Error::NotFound),
+                Known::Unknown => continue,
+            };
+            let is_directory = self.world().tree.node(id).is_some_and(Node::is_directory);
+            match (directory, is_directory) {
+                (true, false) => return Err(Error::NotDirectory),
+                (false, true) => return Err(Error::IsDirectory),
+                _ => {}
+            }
+            if directory && !self.is_empty(id).await? {
+                return Err(Error::NotEmpty);
+            }
+            let removed = self.change(|world| {
+                let tree = &mut world.tree;
+                if tree.child(parent, name) != Some(id) {
+                    return Err(Gone);
+                }
+                if directory {
+                    let children = tree.node(id).and_then(|node| node.directory.as_ref());
+                    if children.is_some_and(|directory| !directory.children.is_empty()) {
+                        return Err(Gone);
+                    }
+                    tree.remove_directory(parent, name)?;
+                } else {
+                    tree.unlink(parent, name)?;
+                }
+                touch_directory(tree, parent, self.clock.now());
+                if world.tree.node(id).is_none_or(|node| !node.recorded) {
+                    world.drop_content(id);
+                }
+                Ok(())
+            });
+            match removed {
+                Ok(()) => return Ok(()),
+                Err(Gone) => self.look_anew(parent, name),
+            }
+        }
+        Err(Error::Failed)
+    }
+
+    /// What was known of a name was wrong: it is asked again.
+    fn look_anew(&self, parent: NodeId, name: &str) {
+        self.change(|world| {
+            if let Some(id) = world.tree.child(parent, name)
+                && world.tree.node(id).is_some_and(|node| !node.recorded)
+            {
+                world.tree.vanish(id, parent, name);
+            }
+            let directory = world.tree.node_mut(parent).and_then(|node| node.directory.as_mut());
+            if let Some(directory) = directory {
+                directory.complete = None;
+                directory.missing.remove(name);
+            }
+        });
+    }
+
+    /// Checks kinds, emptiness and lengths before a name moves.
+    async fn check_rename(&self, id: NodeId, replaced: Option<NodeId>, parent: NodeId, name: &str) -> Result<()> {
+        let (directory, replaces) = {
+            let world = self.world();
+            let kind = |id| world.tree.node(id).map(Node::is_directory).ok_or(Error::NotFound);
+            (kind(id)?, replaced.map(kind).transpose()?)
+        };
+        match (directory, replaces) {
+            (true, Some(false)) => return Err(Error::NotDirectory),
+            (false, Some(true)) => return Err(Error::IsDirectory),
+            _ => {}
+        }
+        self.check_key(parent, name, directory)?;
+        if directory {
+            self.check_not_below_itself(id, parent)?;
+            self.check_descendants(id, parent, name).await?;
+        }
+        let Some(replaced) = replaced else { return Ok(()) };
+        if directory && !self.is_empty(replaced).await? {
+            return Err(Error::NotEmpty);
+        }
+        Ok(())
+    }
+
+    fn check_not_below_itself(&self, id: NodeId, parent: NodeId) -> Result<()> {
+        let world = self.world();
+        let mut at = parent;
+        while at != NodeId::ROOT {
+            if at == id {
+                return Err(Error::Invalid);
+            }
+            at = world.tree.node(at).and_then(|node| node.names.first()).ok_or(Error::NotFound)?.0;
+        }
+        Ok(())
+    }
+
+    /// Refuses to move a directory where keys below it would be too long, as far as one page of a listing tells.
+    async fn check_descendants(&self, id: NodeId, parent: NodeId, name: &str) -> Result<()> {
+        let (sources, longer) = {
+            let world = self.world();
+            let old = world.tree.prefix_of(id).ok_or(Error::NotFound)?;
+            let new = world.tree.path_in(parent, name).ok_or(Error::NotFound)? + "/";
+            let deepest = deepest_below(&world.tree, id);
+            if new.len() + deepest > KEY_BYTES_MAX {
+                return Err(Error::NameTooLong);
+            }
+            (world.tree.sources(id), new.len() > old.len())
+        };
+        if !longer {
+            return Ok(());
+        }
+        for source in sources {
+            let Ok(prefix) = Prefix::parse(&source) else { continue };
+            let page = self.store.list(&ListRequest::all(prefix)).await.map_err(|error| store_error(&error))?;
+            let world = self.world();
+            let new = world.tree.path_in(parent, name).ok_or(Error::NotFound)? + "/";
+            let rest = page.objects.iter().map(|entry| entry.key.as_str().len() - source.len()).max();
+            if new.len() + rest.unwrap_or_default() > KEY_BYTES_MAX {
+                return Err(Error::NameTooLong);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Bytes of the longest path below a directory, as far as it is known.
+fn deepest_below(tree: &crate::tree::Tree, id: NodeId) -> usize {
+    let mut deepest = 0;
+    let mut below = vec![(id, 0)];
+    while let Some((at, len)) = below.pop() {
+        let Some(directory) = tree.node(at).and_then(|node| node.directory.as_ref()) else { continue };
+        for (name, child) in &directory.children {
+            let path = len + name.len();
+            let slash = usize::from(tree.node(*child).is_some_and(Node::is_directory));
+            deepest = deepest.max(path + slash);
+            below.push((*child, path + 1));
+        }
+    }
+    deepest
+}
+
+/// In a directory with the set-group-id bit, what is made belongs to the directory's group.
+fn inherit_group(parent: Option<&Node>, kind: FileKind, mut attributes: Attributes) -> Attributes {
+    const SET_GROUP_ID: u32 = 0o2000;
+    let above = parent.and_then(|parent| parent.attributes);
+    if let Some(above) = above.filter(|above| above.mode & SET_GROUP_ID != 0) {
+        attributes.gid = above.gid;
+        if kind == FileKind::Directory {
+            attributes.mode |= SET_GROUP_ID;
+        }
+    }
+    attributes
+}
+
+/// A directory's times follow its names, in memory only: they reach the bucket when they are set on purpose.
+fn touch_directory(tree: &mut crate::tree::Tree, id: NodeId, now: ossfs_types::Timestamp) {
+    let attributes = tree.node_mut(id).and_then(|node| node.attributes.as_mut());
+    if let Some(attributes) = attributes {
+        attributes.mtime = now;
+        attributes.ctime = now;
+    }
+}

@@ -1,0 +1,197 @@
+//! Files are written, in bounded memory.
+
+use crate::core::{Core, World};
+use crate::errors::{Error, Result};
+use crate::tree::{Gone, Work};
+use crate::write::Content;
+use crate::{HandleId, Volume};
+use bytes::Bytes;
+use ossfs_ledger::NodeId;
+use ossfs_types::limits::{OBJECT_BYTES_MAX, PART_BYTES_MIN};
+use std::sync::Arc;
+
+/// Under pressure no smaller parts are cut, as long as there are few files: a request a megabyte is still cheap.
+const PRESSED_PART_BYTES: u64 = 1 << 20;
+
+/// What became of an attempt to change a file's content.
+enum Change {
+    Done,
+    /// What is to be changed is in an upload that must be completed first.
+    Fixed,
+    /// The memory for what was written is full.
+    Full,
+}
+
+impl Volume {
+    /// Writes bytes at an offset, or at the end if the file was opened for appending. Returns their number.
+    pub async fn write(&self, handle: HandleId, offset: u64, bytes: Bytes) -> Result<usize> {
+        let core = &self.core;
+        core.writable()?;
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        let len = bytes.len();
+        let (id, append) = {
+            let world = core.world();
+            let open = world.handles.get(&handle).ok_or(Error::BadHandle)?;
+            if !open.mode.write {
+                return Err(Error::BadHandle);
+            }
+            (open.node, open.mode.append)
+        };
+        if offset.saturating_add(len as u64) > OBJECT_BYTES_MAX {
+            return Err(Error::TooLarge);
+        }
+        loop {
+            let moved = core.room.notified();
+            tokio::pin!(moved);
+            moved.as_mut().enable();
+            let change = core.change(|world| {
+                let offset = if append { world.tree.node(id).map_or(offset, |node| node.size) } else { offset };
+                core.write_once(world, handle, id, offset, &bytes)
+            })?;
+            match change {
+                Change::Done => {
+                    core.pump(id, core.options.part_bytes);
+                    return Ok(len);
+                }
+                Change::Fixed => core.content_settled(id).await?,
+                Change::Full => {
+                    core.make_room();
+                    // As long as anything is uploaded there is progress.
+                    if tokio::time::timeout(core.options.deadline, moved).await.is_err() {
+                        tracing::warn!("nothing could be uploaded in time: a write fails");
+                        return Err(Error::Failed);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Core {
+    fn write_once(
+        &self,
+        world: &mut World,
+        handle: HandleId,
+        id: NodeId,
+        offset: u64,
+        bytes: &Bytes,
+    ) -> Result<Change> {
+        let node = world.tree.node(id).ok_or(Error::Stale)?;
+        if world.handles.get(&handle).is_none_or(|open| open.epoch != node.epoch) {
+            return Err(Error::Stale);
+        }
+        if world.content(id).is_some_and(|content| offset < content.fixed_to()) {
+            return Ok(Change::Fixed);
+        }
+        let buffered = world.buffered();
+        if buffered > 0 && buffered + bytes.len() as u64 > self.write_limit() {
+            return Ok(Change::Full);
+        }
+        let generation = self.begin_change(world, id)?;
+        let len = world.with_content(id, |content| {
+            content.extents.write(offset, bytes.clone(), generation);
+            content.extents.len()
+        });
+        self.end_change(world, id, len.unwrap_or_default());
+        if let Some(open) = world.handles.get_mut(&handle) {
+            open.wrote = true;
+        }
+        Ok(Change::Done)
+    }
+
+    /// A file's content is about to be changed: it is kept here from now on.
+    fn begin_change(&self, world: &mut World, id: NodeId) -> Result<u64> {
+        let node = world.tree.wrote(id).map_err(|Gone| Error::Stale)?;
+        node.attributes_generation += 1;
+        let (generation, size) = (node.generation, node.size);
+        let settled = node.current.is_some();
+        if world.content(id).is_none() {
+            let content = if settled { Content::of_base(size) } else { Content::default() };
+            world.set_content(id, content);
+        }
+        Ok(generation)
+    }
+
+    fn end_change(&self, world: &mut World, id: NodeId, size: u64) {
+        let now = self.clock.now();
+        let Some(node) = world.tree.node_mut(id) else { return };
+        node.size = size;
+        if let Some(attributes) = &mut node.attributes {
+            attributes.mtime = now;
+            attributes.ctime = now;
+        }
+    }
+
+    /// Cuts a file, or makes it longer with zeros.
+    pub(super) async fn set_size(self: &Arc<Self>, id: NodeId, size: u64) -> Result<()> {
+        if size > OBJECT_BYTES_MAX {
+            return Err(Error::TooLarge);
+        }
+        loop {
+            let change = self.change(|world| self.set_size_once(world, id, size))?;
+            match change {
+                Change::Fixed => self.content_settled(id).await?,
+                Change::Done | Change::Full => break,
+            }
+        }
+        self.room.notify_waiters();
+        Ok(())
+    }
+
+    fn set_size_once(&self, world: &mut World, id: NodeId, size: u64) -> Result<Change> {
+        let node = world.tree.node(id).ok_or(Error::Stale)?;
+        if node.is_directory() {
+            return Err(Error::IsDirectory);
+        }
+        if node.size == size {
+            return Ok(Change::Done);
+        }
+        let fixed = world.content(id).map_or(0, Content::fixed_to);
+        if size > 0 && size < fixed {
+            return Ok(Change::Fixed);
+        }
+        let generation = self.begin_change(world, id)?;
+        if size == 0 {
+            // A streamed upload has nothing left to complete: it is aborted.
+            let streamed = world.drop_content(id).is_some_and(|content| content.stream.is_some());
+            world.set_content(id, Content::default());
+            if streamed && let Some(node) = world.tree.node_mut(id) {
+                node.urgent = true;
+                world.tree.push_work(Work::Node(id));
+            }
+        } else {
+            world.with_content(id, |content| content.extents.set_len(size, generation));
+        }
+        self.end_change(world, id, size);
+        Ok(Change::Done)
+    }
+
+    /// Sends what was written on its way to the bucket, because the memory for it is full.
+    fn make_room(self: &Arc<Self>) {
+        let files: Vec<NodeId> = self.world().contents().map(|(id, _)| id).collect();
+        let share = self.write_limit() / (2 * files.len().max(1) as u64);
+        let least = share.clamp(PART_BYTES_MIN, PRESSED_PART_BYTES);
+        for id in files {
+            self.pump(id, least);
+        }
+        self.change(|world| {
+            let moving = world.contents().any(|(id, content)| {
+                let streaming = |stream: &crate::write::Stream| stream.in_flight > 0 || stream.upload.is_none();
+                content.stream.as_ref().is_some_and(streaming)
+                    || world.tree.node(id).is_some_and(|node| node.task && node.failure.is_none())
+            });
+            if moving {
+                return;
+            }
+            // Nothing is on its way: the file that holds most is settled, though it is still being written.
+            let largest = world.contents().max_by_key(|(_, content)| content.extents.memory_bytes());
+            let Some(id) = largest.map(|(id, _)| id) else { return };
+            if let Some(node) = world.tree.node_mut(id) {
+                node.urgent = true;
+            }
+            world.tree.push_work(Work::Node(id));
+        });
+    }
+}

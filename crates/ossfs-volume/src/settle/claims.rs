@@ -1,0 +1,130 @@
+//! Renamed directories: what still lies under their old keys is recorded, a page at a time, and so moved.
+
+use crate::core::Core;
+use crate::tree::{Owner, Sighting, Work};
+use ossfs_ledger::Ident;
+use ossfs_store::{Error, Kind, ListRequest};
+use ossfs_types::{Key, Prefix};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Most nodes that draining may keep unsettled at once: the ledger must not grow with the directory.
+const UNSETTLED_MAX: usize = 2_000;
+/// Before a listing that failed is tried again, and before a claim whose nodes are not settled yet is looked at again.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What a claim needs.
+enum Need {
+    /// A look at what lies after this key.
+    Page(Option<Arc<str>>),
+    /// Time, for what was recorded to move.
+    Time,
+}
+
+/// How a page ended.
+enum PageEnd {
+    /// There are more.
+    More,
+    /// It was the last.
+    Last,
+}
+
+impl Core {
+    /// Records what lies under a claim, until nothing of it is left.
+    pub(super) async fn drain_claim(&self, prefix: &Arc<str>) {
+        // Whether this pass began at the beginning and met nothing of its own so far.
+        let mut clean = false;
+        loop {
+            let need = self.change(|world| {
+                let tree = &world.tree;
+                let claim = tree.claim(prefix)?;
+                // What is where it belongs needs no moving; the claim only keeps others off.
+                if tree.prefix_of(claim.directory).as_deref() == Some(prefix) {
+                    return None;
+                }
+                let crowded = tree.draining() >= UNSETTLED_MAX;
+                Some(if crowded { Need::Time } else { Need::Page(claim.cursor.clone()) })
+            });
+            let pause = match need {
+                None => return,
+                Some(Need::Time) => PAUSE,
+                Some(Need::Page(cursor)) => {
+                    clean |= cursor.is_none();
+                    match self.record_page(prefix, cursor, &mut clean).await {
+                        Ok(PageEnd::More) => continue,
+                        Ok(PageEnd::Last) if clean => {
+                            return self.change(|world| world.tree.drop_claim(prefix));
+                        }
+                        Ok(PageEnd::Last) => PAUSE,
+                        Err(error) => {
+                            tracing::warn!(%error, prefix = &**prefix, "a renamed directory waits to be moved");
+                            PAUSE * 5
+                        }
+                    }
+                }
+            };
+            return self.queue.push_at(Work::Claim(prefix.clone()), Instant::now() + pause);
+        }
+    }
+
+    /// Records one page of what a claim owns. `clean` becomes false if there was anything.
+    async fn record_page(
+        &self,
+        prefix: &Arc<str>,
+        cursor: Option<Arc<str>>,
+        clean: &mut bool,
+    ) -> ossfs_store::Result<PageEnd> {
+        let (question, ()) = self.ask(|_| ());
+        let asked = question.sequence();
+        let began = Instant::now();
+        let under = Prefix::parse(prefix).map_err(|error| Error::new(Kind::Invalid, "list", error.to_string()))?;
+        let request = ListRequest { start_after: cursor.as_deref().map(str::to_owned), ..ListRequest::all(under) };
+        let page = self.store.list(&request).await;
+        self.change(|world| {
+            let tree = &mut world.tree;
+            page.map(|page| {
+                let ended = page.next.is_none();
+                let mut after: Option<Arc<str>> = None;
+                for entry in page.objects {
+                    let sighting = Sighting::from(entry);
+                    let key = sighting.key.as_str();
+                    after = after.max(Some(key.into()));
+                    let Some((longest, _)) = tree.claim_over(key) else { continue };
+                    if longest != prefix {
+                        // Another claim's business: the next page begins after it.
+                        after = after.max(Some(format!("{longest}\u{10FFFF}").into()));
+                    } else if tree.mutated_since(key, asked) {
+                        *clean = false;
+                    } else if matches!(tree.owner(key), Owner::Path(_)) {
+                        *clean = false;
+                        tree.record_object(&sighting, began);
+                    }
+                }
+                tree.set_claim_cursor(prefix, after.filter(|_| !ended));
+                if ended { PageEnd::Last } else { PageEnd::More }
+            })
+        })
+    }
+
+    /// Looks whether an object that nobody has recorded is at a key that a node needs. It is recorded where it belongs,
+    /// and moves. Returns whether the key is free.
+    pub(super) async fn make_way(&self, key: &Key) -> ossfs_store::Result<bool> {
+        let (question, ()) = self.ask(|_| ());
+        let asked = question.sequence();
+        let found = self.store.stat(key).await;
+        self.change(|world| match found {
+            Ok(stat) => {
+                let ident =
+                    Ident { etag: stat.etag, size: stat.size, crc64: None, last_modified: Some(stat.last_modified) };
+                let sighting = Sighting { key: key.clone(), ident, kind: None, native: false };
+                if !world.tree.mutated_since(key.as_str(), asked) {
+                    world.tree.record_object(&sighting, Instant::now());
+                }
+                Ok(false)
+            }
+            Err(error) if error.kind() == Kind::NotFound => Ok(!world.tree.mutated_since(key.as_str(), asked)),
+            Err(error) => Err(error),
+        })
+    }
+}

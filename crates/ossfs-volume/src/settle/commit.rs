@@ -1,0 +1,127 @@
+//! How orders end: one transaction each.
+
+use super::plan::Order;
+use crate::format::LEGACY_MARKER_SUFFIX;
+use crate::tree::{Failure, Tree};
+use ossfs_ledger::{Expect, Ident, IntentKind, NodeId};
+use ossfs_types::Key;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The first pause after a failure; it doubles.
+const PAUSE_FIRST: Duration = Duration::from_millis(500);
+/// No pause is longer.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+impl Tree {
+    /// The object of an order is in the bucket.
+    pub(crate) fn commit(&mut self, order: &Order, ident: &Ident, now: Instant) {
+        let id = order.intent.node;
+        self.busy.remove(&order.key);
+        self.set_intent(&order.key, None);
+        if self.tomb(&order.key).is_some() {
+            self.set_tomb(&order.key, None);
+        }
+        self.set_home(id, &order.key, ident.clone());
+        let natural = self.natural_key(id);
+        if natural.as_ref() == Some(&order.key) {
+            self.end_draining(id);
+        }
+        let Some(node) = self.node_mut(id) else { return };
+        let wrote = matches!(order.intent.kind, IntentKind::Put | IntentKind::Multipart);
+        node.current = Some(ident.clone());
+        node.checked = Some(now);
+        node.failure = None;
+        if wrote {
+            node.settled_generation = node.settled_generation.max(order.intent.generation);
+        }
+        if wrote || order.describes {
+            let settled = node.settled_attributes_generation.max(order.intent.attributes_generation);
+            node.settled_attributes_generation = settled;
+        }
+        node.urgent &= node.is_dirty() || node.has_dirty_attributes();
+        if node.hide.as_ref() == Some(&order.key) {
+            node.hide = None;
+        }
+        // A home that is wanted elsewhere stays until it is there; one that nobody wants is garbage.
+        let legacy = natural
+            .as_ref()
+            .filter(|_| node.is_directory())
+            .map(|key| format!("{}{LEGACY_MARKER_SUFFIX}", key.as_str().trim_end_matches('/')));
+        let extra: Vec<Key> = node.homes.iter().map(|(key, _)| key.clone()).collect();
+        for key in extra {
+            let desired = Some(&key) == natural.as_ref() || Some(key.as_str()) == legacy.as_deref();
+            if key != order.key && !desired {
+                self.home_to_tomb(id, &key);
+            }
+        }
+        self.touch(id);
+    }
+
+    /// Nothing of an order is in the bucket, nor can come.
+    pub(crate) fn abandon(&mut self, order: &Order) {
+        self.busy.remove(&order.key);
+        self.set_intent(&order.key, None);
+        self.touch(order.intent.node);
+    }
+
+    /// Nobody knows what became of an order: it stays pending. The key is left alone for a while by everything else.
+    pub(crate) fn leave_pending(&mut self, order: &Order) {
+        self.busy.remove(&order.key);
+        self.wake(&order.key);
+    }
+
+    /// What an order is to overwrite was found to be this.
+    pub(crate) fn expect_instead(&mut self, order: &mut Order, expect: Expect) {
+        order.intent.expect = expect;
+        self.set_intent(&order.key, Some(order.intent.clone()));
+    }
+
+    /// Something failed for a node; it is tried again after a pause.
+    pub(crate) fn failed(&mut self, id: NodeId, error: crate::Error, message: String, now: Instant) {
+        let Some(node) = self.node_mut(id) else { return };
+        let attempts = node.failure.as_ref().map_or(0, |failure| failure.attempts) + 1;
+        let pause = PAUSE_FIRST.saturating_mul(1 << attempts.min(16).saturating_sub(1)).min(PAUSE_MAX);
+        node.failure = Some(Failure { error, message, attempts, retry_at: now + pause });
+    }
+
+    /// The object that holds a node's content, or was to be described, is another one now: an outsider's.
+    pub(crate) fn adopt(&mut self, id: NodeId, key: &Key, ident: &Ident) {
+        self.set_home(id, key, ident.clone());
+        let Some(node) = self.node_mut(id) else { return };
+        let other_content = node.current.as_ref().is_none_or(|known| known.etag != ident.etag);
+        node.epoch += u32::from(other_content && !node.is_directory());
+        node.current = Some(ident.clone());
+        node.size = ident.size;
+        node.foreign = crate::tree::Foreign::Unknown;
+        if !node.has_dirty_attributes() {
+            node.attributes = None;
+        }
+        self.touch(id);
+    }
+
+    /// The object that held a node's content is gone, by an outsider's hand: so is the file.
+    pub(crate) fn lost(&mut self, id: NodeId, key: &Key) {
+        self.drop_home(id, key);
+        let Some(node) = self.node(id) else { return };
+        if node.any_valid_home().is_some() {
+            self.touch(id);
+            return;
+        }
+        if node.is_directory() {
+            // Without a marker it is what its children make it; a new marker is put where one is wanted.
+            if let Some(node) = self.node_mut(id) {
+                node.current = None;
+            }
+            self.touch(id);
+            return;
+        }
+        for (parent, name) in node.names.clone() {
+            self.detach(id, parent, &name);
+        }
+        if let Some(node) = self.node_mut(id) {
+            node.epoch += 1;
+        }
+        self.touch(id);
+    }
+}

@@ -1,0 +1,28 @@
+//! The settler: carries what the ledger has to the bucket.
+//!
+//! ```text
+//! queue -> run -> plan (pure: the next step) -> carry (one order: check, request) -> commit (pure: one transaction)
+//!                                                  |-> upload (content)                |
+//!                                                  +-> resolve (lost answers, conflicts)
+//! drain (pure: objects nobody has recorded)  claims, tombs: their tasks
+//! ```
+//!
+//! `plan`, `commit` and `drain` are functions of the tree; the rest acts. Invariants: an intent is in the ledger, and on
+//! disk, before the request that it announces; one mutating request is in flight for a key; a source is deleted only after
+//! its destination is committed.
+
+mod carry;
+mod claims;
+mod commit;
+mod drain;
+mod plan;
+mod queue;
+mod resolve;
+mod run;
+mod stream;
+mod tombs;
+mod upload;
+
+pub(crate) use carry::ident_of;
+pub(crate) use queue::Queue;
+pub(crate) use run::spawn;

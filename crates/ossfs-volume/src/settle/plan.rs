@@ -1,0 +1,348 @@
+//! What to do next for one node: pure, from what is known of it and of the keys it needs.
+//!
+//! A step that changes the bucket is an [`Order`]: its intent is in the tree, to be committed and synced before the
+//! request. Exactly one of [`commit`](super::commit) and [`abandon`](super::commit) ends it, or it stays pending until it
+//! is resolved.
+
+use super::upload::{Completing, Snapshot};
+use crate::format::{HIDDEN_DIRECTORY, LEGACY_MARKER_SUFFIX};
+use crate::tree::{Node, Tree, Work};
+use ossfs_ledger::{Expect, Ident, Intent, IntentKind, NodeId};
+use ossfs_types::Key;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// Longest chain of nodes, each waiting for the next one's key, that is followed: a longer one would be a cycle.
+const CHAIN_MAX: usize = 10_000;
+
+/// What to do next for a node.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Nothing: it is settled, or held open.
+    Idle,
+    /// Its last name and its last handle are gone, and nothing is pending.
+    Bury,
+    /// Another must move first; the tree knows who is to be woken.
+    Blocked,
+    /// Not before this moment.
+    Later(Instant),
+    /// Ask whether an object is at this key, which would belong elsewhere.
+    Probe(Key),
+    /// Carry this out.
+    Run(Box<Order>),
+    /// Find out what became of this.
+    Resolve(Box<Order>),
+    /// Its key can't be one of OSS.
+    Unreachable,
+    /// There is no object that has its content.
+    Lost,
+}
+
+/// A change of one object, for a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Order {
+    pub key: Key,
+    pub intent: Intent,
+    /// Whether the metadata are to be written anew.
+    pub describes: bool,
+    /// The content that is uploaded, once that has begun: the same for every repetition.
+    pub snapshot: Option<Snapshot>,
+    /// The upload that only has to be completed.
+    pub completing: Option<Completing>,
+}
+
+impl Order {
+    fn new(key: &Key, intent: Intent, describes: bool) -> Self {
+        Self { key: key.clone(), intent, describes, snapshot: None, completing: None }
+    }
+}
+
+impl Tree {
+    /// What to do next for a node. `probed` is a key that was found empty just now.
+    pub(crate) fn next_step(&mut self, id: NodeId, now: Instant, probed: Option<&Key>) -> Step {
+        let Some(node) = self.node(id).filter(|node| node.recorded) else { return Step::Idle };
+        if let Some(failure) = &node.failure
+            && failure.retry_at > now
+        {
+            return Step::Later(failure.retry_at);
+        }
+        if let Some(key) = node.intent.clone() {
+            return self.resume(&key);
+        }
+        if let Some(hidden) = node.hide.clone() {
+            let Some((from, ident)) = node.any_valid_home().cloned() else { return Step::Lost };
+            return self.start(id, &hidden, IntentKind::Hide, Some((from, ident)), now, probed);
+        }
+        if id == NodeId::ROOT && (!node.has_dirty_attributes() || self.natural_key(id).is_none()) {
+            return Step::Idle;
+        }
+        if node.names.is_empty() && id != NodeId::ROOT {
+            return if node.opens > 0 { Step::Idle } else { Step::Bury };
+        }
+        let held = node.writers > 0 && !node.urgent;
+        if held && (node.is_dirty() || node.has_dirty_attributes()) {
+            return Step::Idle;
+        }
+        let Some(key) = self.natural_key(id) else { return Step::Unreachable };
+        match self.needed(id, &key) {
+            Needed::Nothing => {
+                self.bury_extra_homes(id, &key);
+                self.forget(id, &key, now);
+                Step::Idle
+            }
+            Needed::Lost => Step::Lost,
+            Needed::Write => self.start(id, &key, IntentKind::Put, None, now, probed),
+            Needed::Describe => self.start(id, &key, IntentKind::Describe, None, now, probed),
+            Needed::Copy(from) => self.start(id, &key, IntentKind::Copy, Some(from), now, probed),
+        }
+    }
+
+    /// What a node with a name still needs at its natural key.
+    fn needed(&self, id: NodeId, key: &Key) -> Needed {
+        let Some(node) = self.node(id) else { return Needed::Nothing };
+        if node.is_directory() {
+            return directory_needs(node, key);
+        }
+        if node.is_dirty() {
+            return Needed::Write;
+        }
+        let here = node.valid_home(key.as_str()).is_some();
+        match (here, node.any_valid_home()) {
+            (true, _) if node.has_dirty_attributes() => Needed::Describe,
+            (true, _) => Needed::Nothing,
+            (false, Some(from)) => Needed::Copy(from.clone()),
+            (false, None) => Needed::Lost,
+        }
+    }
+
+    /// Prepares the change of the object at a key for a node, if nothing stands in its way.
+    fn start(
+        &mut self,
+        id: NodeId,
+        key: &Key,
+        kind: IntentKind,
+        source: Option<(Key, Ident)>,
+        now: Instant,
+        probed: Option<&Key>,
+    ) -> Step {
+        if let Some(until) = self.quarantine.get(key) {
+            if *until > now {
+                return Step::Later(*until);
+            }
+            self.quarantine.remove(key);
+        }
+        if self.busy.contains(key) {
+            self.wait_for(key, Work::Node(id));
+            return Step::Blocked;
+        }
+        if let Some(other) = self.intent(key).map(|intent| intent.node) {
+            return self.wait_for_node(id, other, key);
+        }
+        if let Some(other) = self.home_at(key).filter(|other| *other != id)
+            && !self.make_room(id, other, key)
+        {
+            return Step::Blocked;
+        }
+        let own = self.node(id).and_then(|node| node.home(key)).cloned();
+        let tomb = self.tomb(key).map(|tomb| tomb.ident.clone());
+        let unknown = own.is_none() && tomb.is_none();
+        if unknown && self.place(key.as_str()) != key.as_str() && probed != Some(key) {
+            return Step::Probe(key.clone());
+        }
+        let expect = match (own, tomb) {
+            (Some(ident), _) => Expect::Present(ident),
+            (None, Some(ident)) => Expect::PresentOrAbsent(ident),
+            (None, None) => Expect::Absent,
+        };
+        let Some(node) = self.node(id) else { return Step::Idle };
+        let intent = Intent {
+            node: id,
+            kind,
+            expect,
+            token: new_token(),
+            generation: node.generation,
+            attributes_generation: node.attributes_generation,
+            source,
+            upload: None,
+        };
+        let describes = kind != IntentKind::Hide && (kind != IntentKind::Copy || node.has_dirty_attributes());
+        self.set_intent(key, Some(intent.clone()));
+        self.busy.insert(key.clone());
+        Step::Run(Box::new(Order::new(key, intent, describes)))
+    }
+
+    /// The intent of a node is pending: a streamed upload to go on with, or an order whose end nobody knows.
+    fn resume(&mut self, key: &Key) -> Step {
+        let Some(intent) = self.intent(key).cloned() else { return Step::Idle };
+        let Some(node) = self.node(intent.node) else { return Step::Idle };
+        let held = node.writers > 0 && !node.urgent;
+        if self.busy.contains(key) {
+            self.wait_for(key, Work::Node(intent.node));
+            return Step::Blocked;
+        }
+        if intent.kind == IntentKind::Multipart && held {
+            return Step::Idle;
+        }
+        let describes =
+            intent.kind != IntentKind::Hide && (intent.kind != IntentKind::Copy || node.has_dirty_attributes());
+        self.busy.insert(key.clone());
+        Step::Resolve(Box::new(Order::new(key, intent, describes)))
+    }
+
+    /// Frees a key that is the home of another node, or waits until it does so itself. Returns whether it is free.
+    fn make_room(&mut self, id: NodeId, other: NodeId, key: &Key) -> bool {
+        let Some(occupant) = self.node(other) else { return true };
+        let elsewhere =
+            occupant.homes.iter().any(|(home, ident)| home != key && occupant.current.as_ref() == Some(ident));
+        let stays = self.natural_key(other).as_ref() == Some(key);
+        if elsewhere && !stays {
+            self.home_to_tomb(other, key);
+            return true;
+        }
+        let open_without_name = occupant.names.is_empty() && occupant.opens > 0;
+        if (open_without_name || self.waits_in_turn(other, id)) && occupant.hide.is_none() && occupant.intent.is_none()
+        {
+            let hidden = self.hidden_key(other);
+            if let Some(occupant) = self.node_mut(other) {
+                occupant.hide = hidden;
+            }
+        }
+        self.wait_for_node(id, other, key);
+        false
+    }
+
+    fn wait_for_node(&mut self, id: NodeId, other: NodeId, key: &Key) -> Step {
+        if let Some(other) = self.node_mut(other) {
+            other.urgent = true;
+        }
+        self.push_work(Work::Node(other));
+        self.wait_for(key, Work::Node(id));
+        Step::Blocked
+    }
+
+    /// Whether `id`, on its way to its own key, waits for others that in the end wait for `target`.
+    fn waits_in_turn(&self, id: NodeId, target: NodeId) -> bool {
+        let mut at = id;
+        for _ in 0..CHAIN_MAX {
+            let next = self.natural_key(at).and_then(|key| self.home_at(&key));
+            match next {
+                Some(next) if next == target => return true,
+                Some(next) if next != at => at = next,
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    /// A key that nobody sees and that was never used before.
+    fn hidden_key(&mut self, id: NodeId) -> Option<Key> {
+        let prefix = self.prefix_of(NodeId::ROOT)?;
+        Key::parse(&format!("{prefix}{HIDDEN_DIRECTORY}/moved/{}-{}", id.0, new_token())).ok()
+    }
+
+    /// What a settled node has at other keys is garbage.
+    fn bury_extra_homes(&mut self, id: NodeId, key: &Key) {
+        let Some(node) = self.node(id) else { return };
+        let legacy = legacy_marker(key);
+        let extra: Vec<Key> = node
+            .homes
+            .iter()
+            .map(|(home, _)| home.clone())
+            .filter(|home| home != key && !(node.is_directory() && home.as_str() == legacy))
+            .collect();
+        for home in extra {
+            self.home_to_tomb(id, &home);
+        }
+    }
+
+    /// Takes a settled node from the ledger, if the bucket alone then shows the same.
+    fn forget(&mut self, id: NodeId, key: &Key, now: Instant) {
+        let Some(node) = self.node(id) else { return };
+        let children = node.directory.iter().flat_map(|directory| directory.children.values());
+        let in_use = id == NodeId::ROOT
+            || node.opens > 0
+            || node.urgent && node.writers > 0
+            || !node.claims.is_empty()
+            || children.filter_map(|child| self.node(*child)).any(|child| child.recorded);
+        let visible = self.place(key.as_str()) == key.as_str() && self.tomb(key).is_none();
+        if in_use || !visible {
+            return;
+        }
+        let parent = node.names.first().map(|(parent, _)| *parent);
+        if let Some(node) = self.node_mut(id) {
+            node.checked = Some(now);
+            node.failure = None;
+            node.urgent = false;
+        }
+        self.unrecord_node(id);
+        if let Some(parent) = parent {
+            self.push_work(Work::Node(parent));
+        }
+    }
+
+    /// Prepares an upload that is streamed while a file is being written.
+    pub(super) fn begin_stream(&mut self, id: NodeId, now: Instant) -> Option<Order> {
+        let node = self.node(id)?;
+        let ready = node.recorded
+            && node.intent.is_none()
+            && node.hide.is_none()
+            && node.names.len() == 1
+            && node.failure.as_ref().is_none_or(|failure| failure.retry_at <= now);
+        if !ready {
+            return None;
+        }
+        let key = self.natural_key(id)?;
+        match self.start(id, &key, IntentKind::Multipart, None, now, None) {
+            Step::Run(order) => Some(*order),
+            _ => None,
+        }
+    }
+
+    /// Whether the object at the key of a tombstone is about to be replaced by a node's.
+    pub(crate) fn is_wanted(&self, key: &Key) -> bool {
+        let Some(id) = self.at_path(key.as_str()) else { return false };
+        let Some(node) = self.node(id).filter(|node| node.recorded) else { return false };
+        let same_form = node.is_directory() == key.as_str().ends_with('/');
+        same_form && node.failure.is_none() && node.home(key).is_none() && (!node.is_directory() || node.wants_marker)
+    }
+}
+
+/// What a node still needs.
+enum Needed {
+    Nothing,
+    /// Its content.
+    Write,
+    /// Other metadata on the object that is there.
+    Describe,
+    /// Its content, from another key.
+    Copy((Key, Ident)),
+    /// Nobody has its content.
+    Lost,
+}
+
+/// The key that a directory's marker has in the form that ends with `_$folder$`.
+fn legacy_marker(key: &Key) -> String {
+    format!("{}{LEGACY_MARKER_SUFFIX}", key.as_str().trim_end_matches('/'))
+}
+
+fn directory_needs(node: &Node, key: &Key) -> Needed {
+    let legacy = legacy_marker(key);
+    let here = node.valid_home(key.as_str()).is_some();
+    let marked = here || node.homes.iter().any(|(home, _)| home.as_str() == legacy);
+    let wanted = node.wants_marker || !node.homes.is_empty();
+    if !wanted || (marked && !node.has_dirty_attributes()) {
+        return Needed::Nothing;
+    }
+    if here {
+        return Needed::Describe;
+    }
+    match node.any_valid_home() {
+        Some(from) => Needed::Copy(from.clone()),
+        None => Needed::Write,
+    }
+}
+
+/// What an object of ours carries, to be known again.
+fn new_token() -> Arc<str> {
+    format!("{:016x}", fastrand::u64(..)).into()
+}

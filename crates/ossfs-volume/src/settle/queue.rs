@@ -1,0 +1,127 @@
+//! What is to be settled: each thing once, some of it later, so many at a time.
+
+use crate::tree::Work;
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
+
+/// Work that waits. Bounded by what there is: each thing is in it once.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    changed: Notify,
+    pub(super) permits: Arc<Semaphore>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    ready: VecDeque<Work>,
+    waiting: HashSet<Work>,
+    running: HashSet<Work>,
+    /// Of what is running, what is to be looked at once more.
+    again: HashSet<Work>,
+    later: BTreeMap<(Instant, u64), Work>,
+    counter: u64,
+    closed: bool,
+}
+
+impl State {
+    fn push(&mut self, work: Work, first: bool) {
+        if self.running.contains(&work) {
+            self.again.insert(work);
+        } else if self.waiting.insert(work.clone()) {
+            if first { self.ready.push_front(work) } else { self.ready.push_back(work) }
+        } else if first {
+            self.ready.retain(|other| *other != work);
+            self.ready.push_front(work);
+        }
+    }
+}
+
+impl Queue {
+    pub(crate) fn new(parallel: usize) -> Self {
+        let permits = Arc::new(Semaphore::new(parallel.max(1)));
+        Self { state: Mutex::default(), changed: Notify::new(), permits }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn push(&self, work: impl IntoIterator<Item = Work>) {
+        let mut state = self.state();
+        let before = state.ready.len();
+        work.into_iter().for_each(|work| state.push(work, false));
+        let more = state.ready.len() != before;
+        drop(state);
+        if more {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Somebody waits for it.
+    pub(crate) fn push_first(&self, work: Work) {
+        self.state().push(work, true);
+        self.changed.notify_one();
+    }
+
+    pub(super) fn push_at(&self, work: Work, when: Instant) {
+        let mut state = self.state();
+        state.counter += 1;
+        let key = (when, state.counter);
+        state.later.insert(key, work);
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// No more work is given out.
+    pub(crate) fn close(&self) {
+        self.state().closed = true;
+        self.changed.notify_one();
+    }
+
+    /// The next thing to do; `None` once the queue is closed.
+    pub(super) async fn next(&self) -> Option<Work> {
+        loop {
+            let due = {
+                let mut state = self.state();
+                if state.closed {
+                    return None;
+                }
+                let now = Instant::now();
+                while let Some(entry) = state.later.first_entry() {
+                    if entry.key().0 > now {
+                        break;
+                    }
+                    let work = entry.remove();
+                    state.push(work, false);
+                }
+                if let Some(work) = state.ready.pop_front() {
+                    state.waiting.remove(&work);
+                    state.running.insert(work.clone());
+                    return Some(work);
+                }
+                state.later.first_key_value().map(|((when, _), _)| *when)
+            };
+            match due {
+                Some(due) => tokio::select! {
+                    () = self.changed.notified() => {}
+                    () = tokio::time::sleep_until(due) => {}
+                },
+                None => self.changed.notified().await,
+            }
+        }
+    }
+
+    /// The work was done, as far as it could be.
+    pub(super) fn done(&self, work: &Work) {
+        let mut state = self.state();
+        state.running.remove(work);
+        if state.again.remove(work) {
+            state.push(work.clone(), false);
+            drop(state);
+            self.changed.notify_one();
+        }
+    }
+}

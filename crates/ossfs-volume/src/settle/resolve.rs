@@ -1,0 +1,275 @@
+//! Orders whose answer was lost, and keys where somebody else wrote.
+
+use super::carry::ident_of;
+use super::plan::Order;
+use crate::core::Core;
+use crate::format::conflict_name;
+use ossfs_ledger::{Expect, Ident, IntentKind};
+use ossfs_store::{
+    CopyOptions, CopySource, Error, Kind, ObjectMeta, PutOptions, Result, Upload, UploadId, WriteHeaders,
+};
+use ossfs_types::Key;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long a request that got no answer may still change its key: longer than OSS works on one whose client has gone.
+pub(super) const QUARANTINE: Duration = Duration::from_secs(15);
+/// How often an order is sent again at once that was not applied.
+const REPEATS_MAX: u32 = 3;
+
+impl Core {
+    /// Finds out what became of an order that was pending: of a process before this one, or of this one.
+    pub(super) async fn resolve(self: &Arc<Self>, order: Order) {
+        if order.intent.kind == IntentKind::Multipart {
+            let streaming = {
+                let world = self.world();
+                world.content(order.intent.node).is_some_and(|content| content.stream.is_some())
+            };
+            if streaming {
+                return self.finish_stream(order).await;
+            }
+            if let Some(id) = order.intent.upload.as_deref().and_then(UploadId::parse) {
+                let upload = Upload { key: order.key.clone(), id };
+                if let Err(error) = self.end_upload(&upload).await {
+                    return self.leave(&order, &error);
+                }
+            }
+        }
+        match self.look(&order).await {
+            Ok(Look::Ours(ident)) => self.change(|world| self.committed(world, &order, &ident)),
+            Ok(Look::AsBefore | Look::Foreign) => self.change(|world| {
+                // It may still land: the key is left alone for a while.
+                world.tree.quarantine.insert(order.key.clone(), Instant::now() + QUARANTINE);
+                world.tree.abandon(&order);
+            }),
+            Err(error) => self.leave(&order, &error),
+        }
+    }
+
+    /// The answer to an order was lost just now. The same order, for the same bytes, may be sent again: whichever lands,
+    /// the object is the same.
+    pub(super) async fn resolve_lost(self: &Arc<Self>, mut order: Order, mut error: Error) {
+        for _ in 0..REPEATS_MAX {
+            match self.look(&order).await {
+                Ok(Look::Ours(ident)) => return self.change(|world| self.committed(world, &order, &ident)),
+                Ok(Look::Foreign) => break,
+                Ok(Look::AsBefore) => {}
+                Err(error) => return self.leave(&order, &error),
+            }
+            let until = Instant::now() + QUARANTINE;
+            self.change(|world| world.tree.quarantine.insert(order.key.clone(), until));
+            match self.send_again(&mut order).await {
+                Ok(ident) => return self.change(|world| self.committed(world, &order, &ident)),
+                Err(again) if again.kind() == Kind::Unknown || again.kind() == Kind::AlreadyExists => error = again,
+                Err(again) => {
+                    self.leave(&order, &again);
+                    return;
+                }
+            }
+        }
+        self.leave(&order, &error);
+    }
+
+    async fn send_again(self: &Arc<Self>, order: &mut Order) -> Result<Ident> {
+        match order.intent.kind {
+            IntentKind::Put | IntentKind::Multipart => self.upload(order).await,
+            IntentKind::Copy | IntentKind::Describe | IntentKind::Hide => self.copy(order).await,
+        }
+    }
+
+    /// An order stays pending; it is looked at again after a pause.
+    fn leave(&self, order: &Order, error: &Error) {
+        self.change(|world| world.tree.leave_pending(order));
+        self.note_failure(order.intent.node, error);
+    }
+
+    /// Looks at the key of an order.
+    async fn look(&self, order: &Order) -> Result<Look> {
+        let native = self.world().tree.node(order.intent.node).is_some_and(|node| node.native);
+        let found = if native { self.look_at_symlink(order).await? } else { self.look_at_object(order).await? };
+        Ok(match found {
+            Found::Ours(ident) => Look::Ours(ident),
+            Found::Other(ident) if order.intent.expect.allows(ident.as_ref()) => Look::AsBefore,
+            Found::Other(_) => Look::Foreign,
+        })
+    }
+
+    async fn look_at_object(&self, order: &Order) -> Result<Found> {
+        let meta = match self.store.head(&order.key).await {
+            Ok(meta) => meta,
+            Err(error) if error.kind() == Kind::NotFound => return Ok(Found::Other(None)),
+            Err(error) => return Err(error),
+        };
+        let ident = ident_of(&meta);
+        // A copy that keeps the metadata carries no token; an equal object is as good as ours.
+        let copied = !order.describes
+            && order.intent.source.as_ref().is_some_and(|(_, source)| {
+                source.size == meta.size && source.crc64.is_some() && source.crc64 == meta.crc64
+            });
+        let ours = Self::is_ours(&meta, order) || copied;
+        Ok(if ours { Found::Ours(ident) } else { Found::Other(Some(ident)) })
+    }
+
+    async fn look_at_symlink(&self, order: &Order) -> Result<Found> {
+        let Some((source, _)) = &order.intent.source else { return Ok(Found::Other(None)) };
+        let target = self.store.get_symlink(source).await?.target;
+        match self.store.get_symlink(&order.key).await {
+            Ok(link) if link.target == target => {
+                let stat = self.store.stat(&order.key).await?;
+                Ok(Found::Ours(Ident {
+                    etag: stat.etag,
+                    size: stat.size,
+                    crc64: None,
+                    last_modified: Some(stat.last_modified),
+                }))
+            }
+            Err(error) if error.kind() == Kind::NotFound => Ok(Found::Other(None)),
+            Err(error) if error.kind() != Kind::WrongType => Err(error),
+            _ => Ok(Found::Other(Some(ident_of(&self.store.head(&order.key).await?)))),
+        }
+    }
+
+    /// Ends an upload: afterwards it is gone, whether completed or aborted.
+    pub(super) async fn end_upload(&self, upload: &Upload) -> Result<()> {
+        match self.store.abort_upload(upload).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == Kind::UploadNotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Something else than expected is at the key of an order. Returns whether the order is to be tried again; else it has
+    /// ended.
+    pub(super) async fn yield_to(&self, order: &mut Order, found: Option<ObjectMeta>) -> bool {
+        let Some(meta) = found else {
+            // What was to be replaced is gone: nothing is lost by writing.
+            if order.intent.kind == IntentKind::Describe {
+                self.follow_source(order).await;
+                return false;
+            }
+            self.change(|world| world.tree.expect_instead(order, Expect::Absent));
+            return true;
+        };
+        let ident = ident_of(&meta);
+        if Self::is_ours(&meta, order) {
+            self.change(|world| self.committed(world, order, &ident));
+            return false;
+        }
+        let adopts = {
+            let world = self.world();
+            let marker = world.tree.node(order.intent.node).is_some_and(crate::tree::Node::is_directory);
+            marker || order.intent.kind == IntentKind::Describe
+        };
+        if adopts {
+            self.change(|world| {
+                world.tree.abandon(order);
+                world.tree.adopt(order.intent.node, &order.key, &ident);
+            });
+            return false;
+        }
+        match self.set_aside(&order.key, &ident).await {
+            Ok(aside) => {
+                tracing::warn!(key = %order.key, %aside, "somebody else wrote here too: their version is kept under another name");
+                self.change(|world| world.tree.expect_instead(order, Expect::Present(ident)));
+                true
+            }
+            Err(error) => {
+                self.give_up(order, &error);
+                false
+            }
+        }
+    }
+
+    /// Copies a foreign version to a name beside it.
+    async fn set_aside(&self, key: &Key, ident: &Ident) -> Result<Key> {
+        let (above, name) = match key.as_str().rsplit_once('/') {
+            Some((above, name)) => (format!("{above}/"), name),
+            None => (String::new(), key.as_str()),
+        };
+        let modified = ident.last_modified.unwrap_or_else(|| self.clock.now());
+        let text = above + &conflict_name(name, modified, &ident.etag);
+        let aside = Key::parse(&text).map_err(|error| Error::new(Kind::Invalid, "settle", error.to_string()))?;
+        let source = CopySource { key: key.clone(), if_match: Some(ident.etag.clone()) };
+        let headers = WriteHeaders { forbid_overwrite: true, ..WriteHeaders::default() };
+        let options = CopyOptions { replace_metadata: None, headers: headers.clone() };
+        let copied = match self.store.copy(&source, &aside, &options).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == Kind::WrongType => {
+                let metadata = self.store.head(key).await?.metadata;
+                self.put_from(&aside, key, ident, &PutOptions { metadata, headers }).await.map(drop)
+            }
+            Err(error) => Err(error),
+        };
+        match copied {
+            Ok(()) => {}
+            // It was set aside before.
+            Err(error) if matches!(error.kind(), Kind::AlreadyExists | Kind::Unknown) => {
+                let there = self.store.head(&aside).await?;
+                if there.size != ident.size || there.crc64 != ident.crc64 {
+                    return Err(error);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        self.change(|world| {
+            let directory = world.tree.at_path(&text[..text.rfind('/').map_or(0, |slash| slash + 1)]);
+            let directory = directory.and_then(|id| world.tree.node_mut(id)?.directory.as_mut());
+            // The next listing shows it.
+            if let Some(directory) = directory {
+                directory.complete = None;
+            }
+        });
+        Ok(aside)
+    }
+
+    /// What an order takes its bytes from has been changed by somebody else.
+    pub(super) async fn follow_source(&self, order: &Order) {
+        let id = order.intent.node;
+        let source = match &order.intent.source {
+            Some((key, _)) => key.clone(),
+            None => order.key.clone(),
+        };
+        let found = self.store.head(&source).await;
+        let based = {
+            let world = self.world();
+            world.tree.node(id).is_some_and(crate::tree::Node::is_dirty)
+        };
+        match found {
+            Ok(_) if based => {
+                // What was written here is over a version that is gone: the two are never mixed.
+                self.change(|world| world.tree.abandon(order));
+                let message = "somebody else replaced the version that was being changed";
+                let error = Error::new(Kind::Precondition, "settle", message).on_key(order.key.as_str());
+                self.note_failure(id, &error);
+            }
+            Ok(meta) => self.change(|world| {
+                world.tree.abandon(order);
+                world.tree.adopt(id, &source, &ident_of(&meta));
+            }),
+            Err(error) if error.kind() == Kind::NotFound && !based => {
+                tracing::warn!(key = %source, "somebody else deleted an object that was to be moved or described");
+                self.change(|world| {
+                    world.tree.abandon(order);
+                    world.tree.lost(id, &source);
+                });
+            }
+            Err(error) => self.give_up(order, &error),
+        }
+    }
+}
+
+/// What is at the key of an order.
+enum Look {
+    /// What it was to make.
+    Ours(Ident),
+    /// What was there before.
+    AsBefore,
+    /// Somebody else's.
+    Foreign,
+}
+
+enum Found {
+    Ours(Ident),
+    Other(Option<Ident>),
+}

@@ -1,0 +1,151 @@
+//! The dispatcher, and the task that settles one node.
+
+use super::plan::Step;
+use crate::core::Core;
+use crate::errors::{Error, Result};
+use crate::tree::Work;
+use ossfs_ledger::NodeId;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+/// Begins to carry out what is queued, until the queue is closed.
+pub(crate) fn spawn(core: &Arc<Core>) {
+    let core = core.clone();
+    tokio::spawn(async move {
+        loop {
+            let permit = core.queue.permits.clone().acquire_owned().await;
+            let Some(work) = core.queue.next().await else { return };
+            let core = core.clone();
+            tokio::spawn(async move {
+                match &work {
+                    Work::Node(id) => core.settle_node(*id).await,
+                    Work::Tomb(key) => core.delete_tomb(key).await,
+                    Work::Claim(prefix) => core.drain_claim(prefix).await,
+                }
+                core.queue.done(&work);
+                core.progress.notify_waiters();
+                drop(permit);
+            });
+        }
+    });
+}
+
+impl Core {
+    /// Carries a node as far as it gets.
+    async fn settle_node(self: &Arc<Self>, id: NodeId) {
+        let mut probed = None;
+        loop {
+            let step = self.change(|world| {
+                if let Some(node) = world.tree.node_mut(id) {
+                    node.task = true;
+                }
+                world.tree.next_step(id, Instant::now(), probed.as_ref())
+            });
+            match step {
+                Step::Idle | Step::Blocked => break,
+                Step::Bury => {
+                    self.change(|world| {
+                        if let Some(node) = world.tree.node_mut(id) {
+                            node.task = false;
+                        }
+                        world.tree.bury_if_free(id);
+                        world.drop_content(id);
+                    });
+                    break;
+                }
+                Step::Later(when) => {
+                    self.queue.push_at(Work::Node(id), when);
+                    break;
+                }
+                Step::Probe(key) => match self.make_way(&key).await {
+                    Ok(true) => probed = Some(key),
+                    Ok(false) => {}
+                    Err(error) => self.note_failure(id, &error),
+                },
+                Step::Unreachable => {
+                    let message = "its key would be longer than 1,023 bytes".to_owned();
+                    self.change(|world| world.tree.failed(id, Error::NameTooLong, message, Instant::now()));
+                }
+                Step::Lost => {
+                    let message = "no object has its content any more".to_owned();
+                    self.change(|world| world.tree.failed(id, Error::Stale, message, Instant::now()));
+                }
+                Step::Run(order) => self.carry_out(*order).await,
+                Step::Resolve(order) => self.resolve(*order).await,
+            }
+            self.world().answer_waiters(id);
+        }
+        self.change(|world| {
+            if let Some(node) = world.tree.node_mut(id) {
+                node.task = false;
+            }
+            // What was unlinked meanwhile could not be buried under the task.
+            world.tree.bury_if_free(id);
+            world.tree.drop_if_unused(id);
+            if world.tree.node(id).is_none_or(|node| !node.recorded && !node.is_dirty()) {
+                world.drop_content(id);
+            }
+            world.answer_waiters(id);
+        });
+    }
+
+    /// Waits until the bucket has a node as it is now, or until that fails.
+    pub(crate) async fn settled(self: &Arc<Self>, id: NodeId) -> Result<()> {
+        self.wait_for_settling(id, true).await
+    }
+
+    /// Waits until the bucket has the content of a file, or until that fails.
+    pub(crate) async fn content_settled(self: &Arc<Self>, id: NodeId) -> Result<()> {
+        self.wait_for_settling(id, false).await
+    }
+
+    async fn wait_for_settling(self: &Arc<Self>, id: NodeId, attributes_too: bool) -> Result<()> {
+        let (answer, answered) = oneshot::channel();
+        let waits = self.change(|world| {
+            let node = world.tree.node_mut(id).filter(|node| node.recorded)?;
+            if !(node.is_dirty() || attributes_too && node.has_dirty_attributes()) {
+                return None;
+            }
+            node.urgent = true;
+            if let Some(failure) = &mut node.failure {
+                failure.retry_at = Instant::now();
+            }
+            let waiter = crate::core::Waiter {
+                generation: node.generation,
+                attributes_generation: if attributes_too { node.attributes_generation } else { 0 },
+                failures: node.failure.as_ref().map_or(0, |failure| failure.attempts),
+                answer,
+            };
+            world.waiters.entry(id).or_default().push(waiter);
+            Some(())
+        });
+        if waits.is_none() {
+            return Ok(());
+        }
+        self.queue.push_first(Work::Node(id));
+        self.await_answer(answered).await
+    }
+
+    /// Waits as long as anything moves.
+    async fn await_answer(&self, mut answered: oneshot::Receiver<Result<()>>) -> Result<()> {
+        loop {
+            tokio::select! {
+                answer = &mut answered => return answer.unwrap_or(Err(Error::Failed)),
+                () = self.progress.notified() => {}
+                () = self.room.notified() => {}
+                () = tokio::time::sleep(self.options.deadline) => return Err(Error::Failed),
+            }
+        }
+    }
+
+    /// Notes that something could not be done for a node.
+    pub(super) fn note_failure(&self, id: NodeId, error: &ossfs_store::Error) {
+        tracing::warn!(%error, "not settled");
+        if error.kind() == ossfs_store::Kind::Archived {
+            tracing::error!("the object is archived: restore it first (RestoreObject)");
+        }
+        let errno = Error::of_store(error.kind());
+        self.change(|world| world.tree.failed(id, errno, error.to_string(), Instant::now()));
+    }
+}

@@ -1,0 +1,70 @@
+//! Objects that are garbage are deleted: each only if it is still the one that was meant.
+
+use super::resolve::QUARANTINE;
+use crate::core::Core;
+use crate::tree::Work;
+use ossfs_ledger::Ident;
+use ossfs_store::Kind;
+use ossfs_types::Key;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Before a deletion that failed is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Core {
+    /// Deletes the object of a tombstone, if nothing stands in the way.
+    pub(super) async fn delete_tomb(&self, key: &Key) {
+        let ident = self.change(|world| {
+            let tree = &mut world.tree;
+            let tomb = tree.tomb(key)?.ident.clone();
+            if tree.busy.contains(key) || tree.intent(key).is_some() || tree.is_wanted(key) {
+                tree.wait_for(key, Work::Tomb(key.clone()));
+                return None;
+            }
+            if let Some(until) = tree.quarantine.get(key).copied().filter(|until| *until > Instant::now()) {
+                self.queue.push_at(Work::Tomb(key.clone()), until);
+                return None;
+            }
+            tree.busy.insert(key.clone());
+            tree.mutated(key);
+            Some(tomb)
+        });
+        let Some(ident) = ident else { return };
+        if let Err(error) = self.ledger.sync() {
+            tracing::error!(%error, "nothing is deleted that the ledger does not justify");
+            self.change(|world| world.tree.busy.remove(key));
+            return self.queue.push_at(Work::Tomb(key.clone()), Instant::now() + PAUSE);
+        }
+        let outcome = self.delete_if_same(key, &ident).await;
+        self.change(|world| {
+            world.tree.busy.remove(key);
+            match outcome {
+                Ok(()) => world.tree.set_tomb(key, None),
+                Err(error) => {
+                    tracing::warn!(%error, "not deleted");
+                    if error.kind() == Kind::Unknown {
+                        world.tree.quarantine.insert(key.clone(), Instant::now() + QUARANTINE);
+                    }
+                    self.queue.push_at(Work::Tomb(key.clone()), Instant::now() + PAUSE);
+                    world.tree.wake(key);
+                }
+            }
+        });
+    }
+
+    /// Deletes an object unless it is another one now, or gone.
+    async fn delete_if_same(&self, key: &Key, ident: &Ident) -> ossfs_store::Result<()> {
+        let found = match self.store.stat(key).await {
+            Ok(stat) => stat,
+            Err(error) if error.kind() == Kind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let found = Ident { etag: found.etag, size: found.size, crc64: None, last_modified: Some(found.last_modified) };
+        if !ident.matches(&found) {
+            tracing::warn!(%key, "somebody else has put another object where one was to be deleted: it stays");
+            return Ok(());
+        }
+        self.store.delete(key).await
+    }
+}

@@ -1,0 +1,220 @@
+//! A file's content becomes an object: in one request, or in parts of which some are copied on the server.
+
+use super::plan::Order;
+use crate::core::Core;
+use crate::write::{Extent, Extents, PART_COPY_BYTES, Part, PartLimits, Source, plan, push_zeros};
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use ossfs_ledger::{Ident, IntentKind};
+use ossfs_store as store;
+use ossfs_store::{Error, GetOptions, Kind, PartNumber, Payload, PutOptions, Result, Upload};
+use ossfs_types::limits::PART_BYTES_MIN;
+use ossfs_types::{ByteRange, Crc64, Key};
+
+/// Largest object that is put in one request: above it, parts in parallel are faster, and a failure costs less.
+const PUT_BYTES_MAX: u64 = 16 << 20;
+/// So much of the object before is rather read and put again than copied in parts: it saves two requests.
+const BASE_READ_MAX: u64 = 1 << 20;
+/// Parts of one upload in flight.
+const PARTS_IN_FLIGHT: usize = 8;
+
+/// What a file was when an upload of it began. It is the same for every repetition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Snapshot {
+    extents: Extents,
+    /// Where `Base` bytes are.
+    base: Option<(Key, Ident)>,
+}
+
+/// An upload that only has to be completed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Completing {
+    pub upload: Upload,
+    pub parts: Vec<store::Part>,
+    pub size: u64,
+}
+
+impl Core {
+    /// Uploads what a node is now.
+    pub(super) async fn upload(&self, order: &mut Order) -> Result<Ident> {
+        if let Some(completing) = &order.completing {
+            return self.complete(order, completing).await;
+        }
+        let snapshot = match order.snapshot.take() {
+            Some(snapshot) => snapshot,
+            None => self.snapshot(order),
+        };
+        order.snapshot = Some(snapshot.clone());
+        let Snapshot { extents, base } = snapshot;
+        let from_base: u64 =
+            extents.iter().filter(|extent| extent.source == Source::Base).map(|extent| extent.range.len()).sum();
+        if extents.len() <= PUT_BYTES_MAX && from_base <= BASE_READ_MAX {
+            let whole = ByteRange::new(0, extents.len()).expect("it begins at 0");
+            let payload = self.gather(&extents.in_range(whole), base.as_ref()).await?;
+            return self.put(order, payload).await;
+        }
+        self.upload_parts(order, &extents, base.as_ref()).await
+    }
+
+    /// What a node is now. The order is for that from here on.
+    fn snapshot(&self, order: &mut Order) -> Snapshot {
+        self.change(|world| {
+            let id = order.intent.node;
+            let extents = world.content(id).map(|content| content.extents.clone());
+            let node = world.tree.node(id);
+            if let Some(node) = node {
+                order.intent.generation = node.generation;
+                order.intent.attributes_generation = node.attributes_generation;
+            }
+            // Without content here it is a symlink, a marker, or an empty file.
+            let extents = extents.unwrap_or_else(|| {
+                let mut extents = Extents::default();
+                if let Some(target) = node.and_then(|node| node.target.clone()) {
+                    extents.write(0, Bytes::copy_from_slice(&target), 0);
+                }
+                extents
+            });
+            let base = node.and_then(|node| node.any_valid_home().cloned());
+            world.tree.set_intent(&order.key, Some(order.intent.clone()));
+            Snapshot { extents, base }
+        })
+    }
+
+    /// The bytes of extents, those of the base read from there.
+    pub(super) async fn gather(&self, extents: &[Extent], base: Option<&(Key, Ident)>) -> Result<Payload> {
+        let mut chunks = Vec::new();
+        for extent in extents {
+            match &extent.source {
+                Source::Memory(bytes) => chunks.push(bytes.clone()),
+                Source::Zero => push_zeros(&mut chunks, extent.range.len()),
+                Source::Base => {
+                    let lacking = || Error::new(Kind::NotFound, "settle", "the version before is gone");
+                    let (key, ident) = base.ok_or_else(lacking)?;
+                    let options = GetOptions {
+                        range: Some(extent.range),
+                        if_match: Some(ident.etag.clone()),
+                        ..GetOptions::default()
+                    };
+                    chunks.push(self.store.read(key, &options, &self.pool).await?.bytes);
+                }
+                Source::Sent => {
+                    return Err(Error::new(
+                        Kind::Invalid,
+                        "settle",
+                        "bytes of an unfinished upload can't be sent again",
+                    ));
+                }
+            }
+        }
+        Ok(Payload::from(chunks))
+    }
+
+    async fn upload_parts(&self, order: &mut Order, extents: &Extents, base: Option<&(Key, Ident)>) -> Result<Ident> {
+        let options = PutOptions { metadata: self.metadata(order).await?, headers: self.write_headers(order) };
+        let upload = self.store.create_upload(&order.key, &options).await?;
+        self.announce_upload(order, &upload)?;
+        let all: Vec<Extent> = extents.iter().cloned().collect();
+        let limits = PartLimits { min: PART_BYTES_MIN, upload: self.options.part_bytes, copy: PART_COPY_BYTES };
+        let parts = plan(&all, &limits);
+        let sent = stream::iter(parts.into_iter().zip(1..))
+            .map(|(part, number)| self.send_part(&upload, number, part, extents, base))
+            .buffer_unordered(PARTS_IN_FLIGHT)
+            .try_collect::<Vec<store::Part>>()
+            .await;
+        let mut parts = match sent {
+            Ok(parts) => parts,
+            Err(error) => {
+                if let Err(left) = self.end_upload(&upload).await {
+                    tracing::warn!(error = %left, "an upload that failed could not be aborted");
+                }
+                return Err(error);
+            }
+        };
+        parts.sort_by_key(|part| part.number);
+        let completing = Completing { upload, parts, size: extents.len() };
+        order.completing = Some(completing.clone());
+        self.complete(order, &completing).await
+    }
+
+    /// Notes in the ledger which upload an order has begun, before its first part.
+    pub(super) fn announce_upload(&self, order: &mut Order, upload: &Upload) -> Result<()> {
+        order.intent.kind = IntentKind::Multipart;
+        order.intent.upload = Some(upload.id.as_str().into());
+        self.change(|world| world.tree.set_intent(&order.key, Some(order.intent.clone())));
+        self.ledger.sync().map_err(|error| Error::new(Kind::Unavailable, "settle", error.to_string()))
+    }
+
+    async fn send_part(
+        &self,
+        upload: &Upload,
+        number: u32,
+        part: Part,
+        extents: &Extents,
+        base: Option<&(Key, Ident)>,
+    ) -> Result<store::Part> {
+        let number = PartNumber::new(number)
+            .ok_or_else(|| Error::new(Kind::Invalid, "UploadPart", "the file has too many parts"))?;
+        match part {
+            Part::Upload(range) => {
+                let payload = self.gather(&extents.in_range(range), base).await?;
+                self.store.upload_part(upload, number, payload).await
+            }
+            Part::Copy(range) => {
+                let lacking = || Error::new(Kind::NotFound, "settle", "the version before is gone");
+                let (key, ident) = base.ok_or_else(lacking)?;
+                let source = store::CopySource { key: key.clone(), if_match: Some(ident.etag.clone()) };
+                self.store.upload_part_copy(upload, number, &source, range).await
+            }
+        }
+    }
+
+    pub(super) async fn complete(&self, order: &Order, completing: &Completing) -> Result<Ident> {
+        let forbid = self.write_headers(order).forbid_overwrite;
+        let completed = self.store.complete_upload(&completing.upload, &completing.parts, forbid).await;
+        let written = completed.map_err(|error| match error.kind() {
+            // Completed before, perhaps, or aborted by somebody: the key tells.
+            Kind::UploadNotFound => error.into_kind(Kind::Unknown),
+            _ => error,
+        })?;
+        let crc64 = completing
+            .parts
+            .iter()
+            .try_fold(Crc64::EMPTY, |all, part| part.crc64.map(|crc64| all.followed_by(crc64, part.size)));
+        if let (Some(computed), Some(told)) = (crc64, written.crc64)
+            && computed != told
+        {
+            let message = format!("the object has the checksum {told} instead of {computed}");
+            return Err(Error::new(Kind::Corrupt, "CompleteMultipartUpload", message).on_key(order.key.as_str()));
+        }
+        Ok(Ident { etag: written.etag, size: completing.size, crc64: written.crc64.or(crc64), last_modified: None })
+    }
+
+    /// Puts an object with the bytes of another one, through here.
+    pub(super) async fn put_from(&self, key: &Key, source: &Key, ident: &Ident, options: &PutOptions) -> Result<Ident> {
+        let base = (source.clone(), ident.clone());
+        let extents = Extents::of_base(ident.size);
+        let whole = ByteRange::new(0, ident.size).expect("it begins at 0");
+        if ident.size <= PUT_BYTES_MAX {
+            let payload = self.gather(&extents.in_range(whole), Some(&base)).await?;
+            let crc64 = payload.crc64();
+            let written = self.store.put(key, payload, options).await?;
+            return Ok(Ident { etag: written.etag, size: ident.size, crc64: Some(crc64), last_modified: None });
+        }
+        let upload = self.store.create_upload(key, options).await?;
+        let mut parts = Vec::new();
+        // As if all of it had been written here.
+        let limits = PartLimits { min: PART_BYTES_MIN, upload: self.options.part_bytes, copy: self.options.part_bytes };
+        for (part, number) in plan(&extents.in_range(whole), &limits).into_iter().zip(1..) {
+            let sent = self.send_part(&upload, number, Part::Upload(part.range()), &extents, Some(&base)).await;
+            match sent {
+                Ok(part) => parts.push(part),
+                Err(error) => {
+                    self.end_upload(&upload).await?;
+                    return Err(error);
+                }
+            }
+        }
+        let written = self.store.complete_upload(&upload, &parts, options.headers.forbid_overwrite).await?;
+        Ok(Ident { etag: written.etag, size: ident.size, crc64: written.crc64, last_modified: None })
+    }
+}

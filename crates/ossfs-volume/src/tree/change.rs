@@ -1,0 +1,249 @@
+//! The operations on names, attributes and content: each one transaction.
+//!
+//! Callers have looked everything up before and checked kinds, emptiness and lengths; what vanished meanwhile is [`Gone`],
+//! and the caller looks again.
+
+use super::{Node, Owner, Tree, Work};
+use crate::format::LEGACY_MARKER_SUFFIX;
+use ossfs_ledger::{Claim, Name, NodeId};
+use ossfs_types::{Attributes, FileKind};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// What was looked up is not there any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Gone;
+
+/// A node to be made.
+#[derive(Debug, Clone)]
+pub(crate) struct NewNode {
+    pub kind: FileKind,
+    pub attributes: Attributes,
+    /// Of symlinks.
+    pub target: Option<Arc<[u8]>>,
+}
+
+impl Tree {
+    /// Puts a node into the ledger that so far the bucket alone described, and its ancestors with it.
+    pub(crate) fn materialise(&mut self, id: NodeId) -> Result<(), Gone> {
+        let node = self.node(id).ok_or(Gone)?;
+        if node.recorded {
+            return Ok(());
+        }
+        let parent = node.names.first().ok_or(Gone)?.0;
+        self.materialise(parent)?;
+        let homes = self.node(id).map(|node| node.homes.clone()).unwrap_or_default();
+        for (key, _) in homes {
+            if !self.is_home_of(id, key.as_str())
+                && let Some(node) = self.node_mut(id)
+            {
+                node.homes.retain(|(home, _)| *home != key);
+            }
+        }
+        let node = self.node(id).ok_or(Gone)?;
+        if node.is_directory() {
+            let inherited: Vec<String> = self.sources(id);
+            let path = self.prefix_of(id).ok_or(Gone)?;
+            for source in inherited {
+                if source != path && !self.claims.contains_key(&*source) {
+                    self.set_claim(&source, Some(Claim { directory: id, cursor: None }));
+                }
+            }
+        } else if node.any_valid_home().is_none() {
+            return Err(Gone);
+        }
+        self.record_node(id);
+        Ok(())
+    }
+
+    /// Like [`materialise`](Self::materialise), for a file whose name is not the one that its key has by nature.
+    pub(crate) fn materialise_as_it_is(&mut self, id: NodeId) -> Option<()> {
+        let parent = self.node(id)?.names.first()?.0;
+        self.materialise(parent).ok()?;
+        self.record_node(id);
+        Some(())
+    }
+
+    /// Whether an object without a record is one of this node.
+    fn is_home_of(&self, id: NodeId, key: &str) -> bool {
+        let Owner::Path(path) = self.owner(key) else { return false };
+        let Some(node) = self.node(id) else { return false };
+        let Some((parent, name)) = node.names.first() else { return false };
+        if node.is_directory() {
+            let own = self.prefix_of(id).unwrap_or_default();
+            return path == own || path.strip_suffix(LEGACY_MARKER_SUFFIX) == own.strip_suffix('/');
+        }
+        let Some(own) = self.path_in(*parent, name) else { return false };
+        path == own || crate::format::aliased(&own) == Some(&path)
+    }
+
+    /// Makes a node at a name that is free.
+    pub(crate) fn create(&mut self, parent: NodeId, name: &Name, new: NewNode, now: Instant) -> Result<NodeId, Gone> {
+        self.materialise(parent)?;
+        let mut node = Node::new(new.kind);
+        node.recorded = true;
+        node.attributes = Some(new.attributes);
+        node.size = new.target.as_ref().map_or(0, |target| target.len() as u64);
+        node.target = new.target;
+        node.foreign = super::Foreign::Known(None);
+        node.attributes_generation = 1;
+        match &mut node.directory {
+            Some(directory) => {
+                directory.complete = Some(now);
+                node.wants_marker = true;
+            }
+            None => node.generation = 1,
+        }
+        let id = self.add(node);
+        self.touch(id);
+        self.attach(id, parent, name.clone());
+        Ok(id)
+    }
+
+    /// Takes a name from a file. Its last name gone, the file goes too, once nobody has it open.
+    pub(crate) fn unlink(&mut self, parent: NodeId, name: &str) -> Result<(), Gone> {
+        let id = self.child(parent, name).ok_or(Gone)?;
+        self.materialise(id)?;
+        self.detach(id, parent, name);
+        self.want_marker(parent);
+        self.bury_if_free(id);
+        Ok(())
+    }
+
+    /// Takes the name from a directory that was found empty.
+    pub(crate) fn remove_directory(&mut self, parent: NodeId, name: &str) -> Result<(), Gone> {
+        let id = self.child(parent, name).ok_or(Gone)?;
+        self.materialise(id)?;
+        self.drop_claims(id);
+        self.detach(id, parent, name);
+        self.want_marker(parent);
+        self.bury_if_free(id);
+        Ok(())
+    }
+
+    /// Moves a name. What stands at the new name is replaced; a directory there was found empty.
+    pub(crate) fn rename(&mut self, from: (NodeId, &str), to: (NodeId, &Name)) -> Result<(), Gone> {
+        let id = self.child(from.0, from.1).ok_or(Gone)?;
+        let replaced = self.child(to.0, to.1);
+        if replaced == Some(id) {
+            return Ok(());
+        }
+        self.materialise(id)?;
+        self.materialise(to.0)?;
+        if let Some(replaced) = replaced {
+            self.materialise(replaced)?;
+        }
+        let sources = if self.node(id).is_some_and(Node::is_directory) { self.sources(id) } else { Vec::new() };
+        if let Some(replaced) = replaced {
+            self.drop_claims(replaced);
+            self.detach(replaced, to.0, to.1);
+            self.bury_if_free(replaced);
+        }
+        self.detach(id, from.0, from.1);
+        self.attach(id, to.0, to.1.clone());
+        for source in sources {
+            self.set_claim(&source, Some(Claim { directory: id, cursor: None }));
+        }
+        self.tidy(id);
+        self.want_marker(from.0);
+        self.push_recorded_below(id);
+        Ok(())
+    }
+
+    /// Notes new attributes.
+    pub(crate) fn set_attributes(&mut self, id: NodeId, attributes: Attributes) -> Result<(), Gone> {
+        self.materialise(id)?;
+        let node = self.node_mut(id).ok_or(Gone)?;
+        node.attributes = Some(attributes);
+        node.attributes_generation += 1;
+        // A directory's attributes are those of its marker.
+        node.wants_marker |= node.is_directory();
+        self.touch(id);
+        Ok(())
+    }
+
+    /// Notes that the content has changed. Its length and times are the caller's to set.
+    pub(crate) fn wrote(&mut self, id: NodeId) -> Result<&mut Node, Gone> {
+        self.materialise(id)?;
+        self.touch(id);
+        let node = self.node_mut(id).ok_or(Gone)?;
+        node.generation += 1;
+        Ok(node)
+    }
+
+    /// A directory that has lost a child, or its marker, must stay visible.
+    fn want_marker(&mut self, directory: NodeId) {
+        if directory == NodeId::ROOT {
+            return;
+        }
+        if let Some(node) = self.node_mut(directory) {
+            node.wants_marker = true;
+            self.touch(directory);
+        }
+    }
+
+    /// Makes all objects of a node without names garbage, unless it is open or being written.
+    pub(crate) fn bury_if_free(&mut self, id: NodeId) {
+        let free = self.node(id).is_some_and(|node| {
+            id != NodeId::ROOT
+                && node.recorded
+                && node.names.is_empty()
+                && node.opens == 0
+                && !node.task
+                && node.intent.is_none()
+        });
+        if !free {
+            return;
+        }
+        let homes = self.node(id).map(|node| node.homes.clone()).unwrap_or_default();
+        for (key, _) in homes {
+            self.home_to_tomb(id, &key);
+        }
+        self.unrecord_node(id);
+    }
+
+    fn drop_claims(&mut self, directory: NodeId) {
+        let claims = self.node(directory).map(|node| node.claims.clone()).unwrap_or_default();
+        for claim in claims {
+            self.drop_claim(&claim);
+        }
+    }
+
+    /// Drops a claim, and those that it alone kept.
+    pub(crate) fn drop_claim(&mut self, prefix: &str) {
+        self.set_claim(prefix, None);
+        // What stands here by nature can now be forgotten: nobody else claims it.
+        if let Some(id) = self.at_path(prefix) {
+            self.push_recorded_below(id);
+        }
+        let longer: Vec<NodeId> = self
+            .claims
+            .range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded))
+            .take_while(|(claim, _)| claim.starts_with(prefix))
+            .map(|(_, claim)| claim.directory)
+            .collect();
+        for directory in longer {
+            self.tidy(directory);
+        }
+    }
+
+    /// Drops the claim on a directory's natural prefix, unless a shorter claim would then take it.
+    fn tidy(&mut self, directory: NodeId) {
+        let Some(path) = self.prefix_of(directory) else { return };
+        let stands = self.claims.get(&*path).is_some_and(|claim| claim.directory == directory);
+        let covered = path.strip_suffix('/').is_some_and(|above| self.claim_over(above).is_some());
+        if stands && !covered {
+            self.drop_claim(&path);
+        }
+    }
+
+    /// All recorded nodes below a directory that moved must move too.
+    fn push_recorded_below(&mut self, id: NodeId) {
+        let mut below = vec![id];
+        while let Some(at) = below.pop() {
+            let Some(node) = self.node(at).filter(|node| node.recorded) else { continue };
+            below.extend(node.directory.iter().flat_map(|directory| directory.children.values()));
+            self.push_work(Work::Node(at));
+        }
+    }
+}

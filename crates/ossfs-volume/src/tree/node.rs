@@ -1,0 +1,205 @@
+//! Nodes: what is known of a file, directory or symlink, and what it is to become.
+
+use ossfs_ledger::{Ident, Name, NodeId, NodeRecord};
+use ossfs_store::Metadata;
+use ossfs_types::{Attributes, FileKind, Key};
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// What others put into an object's metadata, and must survive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Foreign {
+    /// Nobody has looked.
+    Unknown,
+    /// This; nothing beyond what we write ourselves, if absent.
+    Known(Option<Arc<Metadata>>),
+}
+
+/// A file, directory or symlink.
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    pub kind: FileKind,
+    /// Whether `kind` is only what a listing suggests: a small object may be a symlink of ossfs 1.x.
+    pub kind_is_guess: bool,
+    /// Where it stands; nowhere once it is unlinked.
+    pub names: Vec<(NodeId, Name)>,
+    /// Bytes of the content.
+    pub size: u64,
+    /// Absent until somebody asked for them.
+    pub attributes: Option<Attributes>,
+    /// Whether a change of the metadata alone would have shown in Last-Modified.
+    pub firm: bool,
+    pub foreign: Foreign,
+    /// Of symlinks, where known.
+    pub target: Option<Arc<[u8]>>,
+    /// Of symlinks: a native one of OSS.
+    pub native: bool,
+    /// Objects that are its content, or were before `current`.
+    pub homes: Vec<(Key, Ident)>,
+    /// The version that the content is, but for what was written since.
+    pub current: Option<Ident>,
+    /// When the bucket last showed it so.
+    pub checked: Option<Instant>,
+    /// Counts the versions that outsiders put in place of the one that was known.
+    pub epoch: u32,
+    /// The epoch whose content the kernel has in its cache.
+    pub cached_epoch: Option<u32>,
+
+    /// Whether the ledger has it.
+    pub recorded: bool,
+    pub generation: u64,
+    pub settled_generation: u64,
+    pub attributes_generation: u64,
+    pub settled_attributes_generation: u64,
+    pub wants_marker: bool,
+    /// A hidden key that it must move to first, to make room.
+    pub hide: Option<Key>,
+    /// The key of the intent that is pending for it.
+    pub intent: Option<Key>,
+    /// The claims that are its own.
+    pub claims: Vec<Arc<str>>,
+
+    /// References that the kernel holds.
+    pub lookups: u64,
+    /// Open handles.
+    pub opens: u32,
+    /// Those of them that may write.
+    pub writers: u32,
+    /// Somebody waits for it to be settled, though it is open for writing.
+    pub urgent: bool,
+    /// A task settles it now.
+    pub task: bool,
+    /// What was last tried and failed.
+    pub failure: Option<Failure>,
+    /// Of directories.
+    pub directory: Option<Box<Directory>>,
+}
+
+/// What was tried and failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub error: crate::Error,
+    pub message: String,
+    pub attempts: u32,
+    /// Not tried again before.
+    pub retry_at: Instant,
+}
+
+/// The names in a directory, as far as they are known.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Directory {
+    pub children: BTreeMap<Name, NodeId>,
+    /// When the listing was begun that showed all names.
+    pub complete: Option<Instant>,
+    /// When names were looked for and not found.
+    pub missing: HashMap<Name, Instant>,
+}
+
+impl Node {
+    /// A node that nothing is known of but its kind.
+    pub(crate) fn new(kind: FileKind) -> Self {
+        let directory = (kind == FileKind::Directory).then(Box::<Directory>::default);
+        Self {
+            kind,
+            kind_is_guess: false,
+            names: Vec::new(),
+            size: 0,
+            attributes: None,
+            firm: true,
+            foreign: Foreign::Unknown,
+            target: None,
+            native: false,
+            homes: Vec::new(),
+            current: None,
+            checked: None,
+            epoch: 0,
+            cached_epoch: None,
+            recorded: false,
+            generation: 0,
+            settled_generation: 0,
+            attributes_generation: 0,
+            settled_attributes_generation: 0,
+            wants_marker: false,
+            hide: None,
+            intent: None,
+            claims: Vec::new(),
+            lookups: 0,
+            opens: 0,
+            writers: 0,
+            urgent: false,
+            task: false,
+            failure: None,
+            directory,
+        }
+    }
+
+    pub(crate) fn is_directory(&self) -> bool {
+        self.kind == FileKind::Directory
+    }
+
+    /// Whether the content here is newer than the bucket's.
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.generation != self.settled_generation
+    }
+
+    /// Whether the attributes here are newer than the bucket's.
+    pub(crate) fn has_dirty_attributes(&self) -> bool {
+        self.attributes_generation != self.settled_attributes_generation
+    }
+
+    /// The object at a key that is this node's content, whole and up to date.
+    pub(crate) fn valid_home(&self, key: &str) -> Option<&Ident> {
+        let ident = self.homes.iter().find(|(home, _)| home.as_str() == key).map(|(_, ident)| ident)?;
+        (self.current.as_ref() == Some(ident)).then_some(ident)
+    }
+
+    /// Any object that is this node's content, whole and up to date.
+    pub(crate) fn any_valid_home(&self) -> Option<&(Key, Ident)> {
+        self.homes.iter().find(|(_, ident)| self.current.as_ref() == Some(ident))
+    }
+
+    pub(crate) fn home(&self, key: &Key) -> Option<&Ident> {
+        self.homes.iter().find(|(home, _)| home == key).map(|(_, ident)| ident)
+    }
+
+    pub(crate) fn set_home(&mut self, key: &Key, ident: Ident) {
+        match self.homes.iter_mut().find(|(home, _)| home == key) {
+            Some((_, old)) => *old = ident,
+            None => self.homes.push((key.clone(), ident)),
+        }
+    }
+
+    /// What the ledger keeps of it.
+    pub(crate) fn record(&self) -> NodeRecord {
+        NodeRecord {
+            kind: self.kind,
+            current: self.current.clone(),
+            generation: self.generation,
+            settled_generation: self.settled_generation,
+            attributes: self.attributes,
+            attributes_generation: self.attributes_generation,
+            settled_attributes_generation: self.settled_attributes_generation,
+            wants_marker: self.wants_marker,
+            target: self.target.clone(),
+        }
+    }
+
+    /// The node that a ledger kept.
+    pub(crate) fn of_record(record: NodeRecord) -> Self {
+        Self {
+            size: record.current.as_ref().map_or(0, |ident| ident.size),
+            attributes: record.attributes,
+            target: record.target,
+            current: record.current,
+            recorded: true,
+            generation: record.generation,
+            settled_generation: record.settled_generation,
+            attributes_generation: record.attributes_generation,
+            settled_attributes_generation: record.settled_attributes_generation,
+            wants_marker: record.wants_marker,
+            ..Self::new(record.kind)
+        }
+    }
+}

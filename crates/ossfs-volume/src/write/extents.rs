@@ -1,0 +1,319 @@
+//! Which bytes of a file are where. Pure.
+//!
+//! Invariant: the extents tile `0..len` in order, none empty. Each carries the generation at which it was written, so that
+//! an upload of one generation can replace by ranges of its object what was not written since.
+
+use bytes::{Bytes, BytesMut};
+use ossfs_store::Payload;
+use ossfs_types::ByteRange;
+use std::collections::BTreeMap;
+
+/// Small neighbours are merged up to this many bytes, so that a file written byte by byte doesn't take an extent a byte.
+const MERGED_BYTES_MAX: usize = 1 << 20;
+
+/// What zeros are sent from.
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
+/// Adds that many zeros.
+pub(crate) fn push_zeros(chunks: &mut Vec<Bytes>, mut len: u64) {
+    while len > 0 {
+        let piece = len.min(ZEROS.len() as u64);
+        chunks.push(Bytes::from_static(&ZEROS[..usize::try_from(piece).expect("no more than the zeros")]));
+        len -= piece;
+    }
+}
+
+/// Where bytes are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// In the object that the file was before, at the same offset.
+    Base,
+    /// Nowhere: they are zero.
+    Zero,
+    /// Here.
+    Memory(Bytes),
+    /// In a part of an upload that is not complete: they can't be read.
+    Sent,
+}
+
+/// A run of bytes that are in one place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub range: ByteRange,
+    pub source: Source,
+    /// When it was written.
+    pub generation: u64,
+}
+
+impl Extent {
+    /// The part of it that lies in a range.
+    fn cut(&self, range: ByteRange) -> Option<Self> {
+        let start = self.range.start().max(range.start());
+        let end = self.range.end().min(range.end());
+        let cut = ByteRange::new(start, end).filter(|cut| !cut.is_empty())?;
+        let source = match &self.source {
+            Source::Memory(bytes) => {
+                let from = usize::try_from(start - self.range.start()).expect("within a buffer");
+                let to = usize::try_from(end - self.range.start()).expect("within a buffer");
+                Source::Memory(bytes.slice(from..to))
+            }
+            other => other.clone(),
+        };
+        Some(Self { range: cut, source, generation: self.generation })
+    }
+}
+
+/// All bytes of a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Extents {
+    /// By start.
+    map: BTreeMap<u64, Extent>,
+    memory_bytes: u64,
+}
+
+impl Extents {
+    /// The bytes of an object of this length.
+    pub(crate) fn of_base(len: u64) -> Self {
+        let mut extents = Self::default();
+        extents.set(0, len, Source::Base, 0);
+        extents
+    }
+
+    /// Length of the file.
+    pub(crate) fn len(&self) -> u64 {
+        self.map.last_key_value().map_or(0, |(_, last)| last.range.end())
+    }
+
+    /// Bytes that are held here.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.memory_bytes
+    }
+
+    /// The extents in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Extent> {
+        self.map.values()
+    }
+
+    /// What lies in a range, in order, cut to it.
+    pub(crate) fn in_range(&self, range: ByteRange) -> Vec<Extent> {
+        let first = self.map.range(..=range.start()).next_back().map_or(range.start(), |(start, _)| *start);
+        self.map.range(first..range.end()).filter_map(|(_, extent)| extent.cut(range)).collect()
+    }
+
+    /// The bytes of a range that are here, zeros included, to be sent.
+    pub(crate) fn payload(&self, range: ByteRange) -> Payload {
+        let mut chunks = Vec::new();
+        for extent in self.in_range(range) {
+            match extent.source {
+                Source::Memory(bytes) => chunks.push(bytes),
+                Source::Zero => push_zeros(&mut chunks, extent.range.len()),
+                Source::Base | Source::Sent => {}
+            }
+        }
+        Payload::from(chunks)
+    }
+
+    /// Writes bytes; a gap before them becomes zeros.
+    pub(crate) fn write(&mut self, offset: u64, bytes: Bytes, generation: u64) {
+        let len = self.len();
+        if offset > len {
+            self.set(len, offset, Source::Zero, generation);
+        }
+        let end = offset + bytes.len() as u64;
+        self.set(offset, end, Source::Memory(bytes), generation);
+        self.merge_before(end);
+    }
+
+    /// Cuts the file, or makes it longer with zeros.
+    pub(crate) fn set_len(&mut self, len: u64, generation: u64) {
+        let old = self.len();
+        if len > old {
+            self.set(old, len, Source::Zero, generation);
+        } else {
+            self.clear(len, old);
+        }
+    }
+
+    /// An upload of a generation is the base now: what was not written since is a range of it.
+    pub(crate) fn rebase(&mut self, generation: u64) {
+        let replaced: Vec<ByteRange> =
+            self.map.values().filter(|extent| extent.generation <= generation).map(|extent| extent.range).collect();
+        for range in replaced {
+            self.set(range.start(), range.end(), Source::Base, 0);
+        }
+        self.merge_base();
+    }
+
+    /// The bytes of a range are in a part that was uploaded.
+    pub(crate) fn sent(&mut self, range: ByteRange) {
+        let generation = self.in_range(range).iter().map(|extent| extent.generation).max().unwrap_or_default();
+        self.set(range.start(), range.end(), Source::Sent, generation);
+    }
+
+    /// Whether everything before an offset was written since there was a base.
+    pub(crate) fn is_new_before(&self, offset: u64) -> bool {
+        self.map.range(..offset).all(|(_, extent)| extent.source != Source::Base)
+    }
+
+    fn set(&mut self, start: u64, end: u64, source: Source, generation: u64) {
+        let Some(range) = ByteRange::new(start, end).filter(|range| !range.is_empty()) else { return };
+        self.clear(start, end);
+        if matches!(source, Source::Memory(_)) {
+            self.memory_bytes += range.len();
+        }
+        self.map.insert(start, Extent { range, source, generation });
+    }
+
+    /// Removes what lies in a range, cutting what reaches over its ends.
+    fn clear(&mut self, start: u64, end: u64) {
+        let Some(range) = ByteRange::new(start, end).filter(|range| !range.is_empty()) else { return };
+        let first = self.map.range(..=start).next_back().map_or(start, |(first, _)| *first);
+        let touched: Vec<u64> = self.map.range(first..end).map(|(at, _)| *at).collect();
+        for at in touched {
+            let Some(extent) = self.map.remove(&at) else { continue };
+            let before = ByteRange::new(extent.range.start(), range.start().max(extent.range.start()));
+            let after = ByteRange::new(range.end().min(extent.range.end()), extent.range.end());
+            if matches!(extent.source, Source::Memory(_)) {
+                self.memory_bytes -= extent.range.len();
+            }
+            for kept in [before, after].into_iter().flatten().filter_map(|kept| extent.cut(kept)) {
+                if matches!(kept.source, Source::Memory(_)) {
+                    self.memory_bytes += kept.range.len();
+                }
+                self.map.insert(kept.range.start(), kept);
+            }
+        }
+    }
+
+    /// Merges the extent that ends at `end` with smaller ones before it: each byte is copied a few times at most, as the
+    /// merged ones double.
+    fn merge_before(&mut self, end: u64) {
+        loop {
+            let mut last_two = self.map.range(..end).rev().take(2).map(|(_, extent)| extent);
+            let (Some(last), Some(before)) = (last_two.next(), last_two.next()) else { return };
+            let (Source::Memory(tail), Source::Memory(head)) = (&last.source, &before.source) else { return };
+            let small = head.len() <= tail.len() * 2 && head.len() + tail.len() <= MERGED_BYTES_MAX;
+            if !small || before.range.end() != last.range.start() || before.generation > last.generation {
+                return;
+            }
+            let mut merged = BytesMut::with_capacity(head.len() + tail.len());
+            merged.extend_from_slice(head);
+            merged.extend_from_slice(tail);
+            let (start, generation) = (before.range.start(), last.generation);
+            self.set(start, end, Source::Memory(merged.freeze()), generation);
+        }
+    }
+
+    /// Makes one extent of neighbours that are ranges of the base.
+    fn merge_base(&mut self) {
+        let mut merged: BTreeMap<u64, Extent> = BTreeMap::new();
+        for extent in std::mem::take(&mut self.map).into_values() {
+            match merged.last_entry() {
+                Some(mut last) if last.get().source == Source::Base && extent.source == Source::Base => {
+                    let start = last.get().range.start();
+                    last.get_mut().range = ByteRange::new(start, extent.range.end()).expect("in order");
+                }
+                _ => drop(merged.insert(extent.range.start(), extent)),
+            }
+        }
+        self.map = merged;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The file as bytes; what can't be read is told by letters.
+    fn shown(extents: &Extents) -> Vec<u8> {
+        let mut at = 0;
+        let mut all = Vec::new();
+        for extent in extents.iter() {
+            assert_eq!(extent.range.start(), at, "a gap: {extents:?}");
+            assert!(!extent.range.is_empty());
+            at = extent.range.end();
+            let len = usize::try_from(extent.range.len()).unwrap();
+            match &extent.source {
+                Source::Base => all.extend(std::iter::repeat_n(b'b', len)),
+                Source::Zero => all.extend(std::iter::repeat_n(0, len)),
+                Source::Sent => all.extend(std::iter::repeat_n(b's', len)),
+                Source::Memory(bytes) => {
+                    assert_eq!(bytes.len(), len);
+                    all.extend_from_slice(bytes);
+                }
+            }
+        }
+        all
+    }
+
+    #[derive(Debug, Clone)]
+    enum Operation {
+        Write(u64, Vec<u8>),
+        SetLen(u64),
+        Rebase,
+    }
+
+    fn operation() -> impl Strategy<Value = Operation> {
+        prop_oneof![
+            4 => (0u64..60, proptest::collection::vec(b'0'..=b'9', 1..20))
+                .prop_map(|(offset, bytes)| Operation::Write(offset, bytes)),
+            1 => (0u64..80).prop_map(Operation::SetLen),
+            1 => Just(Operation::Rebase),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_file_is_what_was_written(operations in proptest::collection::vec(operation(), 0..40)) {
+            let mut extents = Extents::of_base(30);
+            let mut model = vec![b'b'; 30];
+            for (operation, generation) in operations.into_iter().zip(1..) {
+                match operation {
+                    Operation::Write(offset, bytes) => {
+                        let at = usize::try_from(offset).unwrap();
+                        model.resize(model.len().max(at + bytes.len()), 0);
+                        model[at..at + bytes.len()].copy_from_slice(&bytes);
+                        extents.write(offset, bytes.into(), generation);
+                    }
+                    Operation::SetLen(len) => {
+                        model.resize(usize::try_from(len).unwrap(), 0);
+                        extents.set_len(len, generation);
+                    }
+                    Operation::Rebase => {
+                        model.fill(b'b');
+                        extents.rebase(generation);
+                    }
+                }
+                prop_assert_eq!(shown(&extents), model.clone());
+                prop_assert_eq!(extents.len(), model.len() as u64);
+                let held = extents.iter().map(|extent| match &extent.source {
+                    Source::Memory(bytes) => bytes.len() as u64,
+                    _ => 0,
+                });
+                prop_assert_eq!(held.sum::<u64>(), extents.memory_bytes());
+                let part = extents.in_range(ByteRange::new(7, 23).unwrap());
+                let cut: u64 = part.iter().map(|extent| extent.range.len()).sum();
+                prop_assert_eq!(cut, model.len().clamp(7, 23) as u64 - 7);
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_written_since_an_upload_stays() {
+        let mut extents = Extents::default();
+        extents.write(0, Bytes::from_static(b"aaaa"), 1);
+        extents.write(6, Bytes::from_static(b"cc"), 2);
+        extents.rebase(1);
+        assert_eq!(shown(&extents), b"bbbb\0\0cc");
+    }
+
+    #[test]
+    fn a_file_written_byte_by_byte_has_few_extents() {
+        let mut extents = Extents::default();
+        for offset in 0..10_000 {
+            extents.write(offset, Bytes::from_static(b"x"), 1);
+        }
+        assert!(extents.map.len() < 32, "{}", extents.map.len());
+    }
+}

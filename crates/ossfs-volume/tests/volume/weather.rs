@@ -1,0 +1,217 @@
+//! A store over another one that counts, delays and fails.
+
+use async_trait::async_trait;
+use ossfs_store::{
+    AppendOptions, Appended, BucketInfo, BucketStat, CopyOptions, CopySource, Error, GetOptions, GotObject, Kind,
+    ListPage, ListRequest, MemoryStore, ObjectMeta, ObjectStat, ObjectStore, Part, PartNumber, PartsPage, Payload,
+    PutOptions, Result, Symlink, Upload, UploadMarker, UploadsPage, Written,
+};
+use ossfs_types::{ByteRange, Key, Prefix};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Storm {
+    /// Of 1: requests that are refused.
+    pub refused: f64,
+    /// Of 1: mutations that are applied, but answered `Unknown`.
+    pub lost_answers: f64,
+    /// Of 1: mutations that are not applied, and answered `Unknown`.
+    pub lost_requests: f64,
+}
+
+#[derive(Debug)]
+struct State {
+    rng: fastrand::Rng,
+    latency: Duration,
+    storm: Option<Storm>,
+    counts: BTreeMap<&'static str, u64>,
+    bytes_in: u64,
+    dead: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Weather {
+    inner: Arc<MemoryStore>,
+    state: Mutex<State>,
+}
+
+impl Weather {
+    pub(crate) fn new(inner: Arc<MemoryStore>) -> Self {
+        let state = State {
+            rng: fastrand::Rng::with_seed(1),
+            latency: Duration::ZERO,
+            storm: None,
+            counts: BTreeMap::new(),
+            bytes_in: 0,
+            dead: false,
+        };
+        Self { inner, state: Mutex::new(state) }
+    }
+
+    /// Each request takes up to twice this long, by a generator with this seed.
+    pub(crate) fn delay(&self, latency: Duration, seed: u64) {
+        let mut state = self.state.lock().unwrap();
+        state.latency = latency;
+        state.rng = fastrand::Rng::with_seed(seed);
+    }
+
+    pub(crate) fn storm(&self, storm: Option<Storm>) {
+        self.state.lock().unwrap().storm = storm;
+    }
+
+    /// Nothing is answered any more but errors.
+    pub(crate) fn die(&self, dead: bool) {
+        self.state.lock().unwrap().dead = dead;
+    }
+
+    /// The requests since the last call, by operation.
+    pub(crate) fn take_counts(&self) -> BTreeMap<&'static str, u64> {
+        std::mem::take(&mut self.state.lock().unwrap().counts)
+    }
+
+    /// Bytes that were put since the last call.
+    pub(crate) fn take_bytes_in(&self) -> u64 {
+        std::mem::take(&mut self.state.lock().unwrap().bytes_in)
+    }
+
+    async fn pass<T>(
+        &self,
+        operation: &'static str,
+        mutation: bool,
+        bytes: u64,
+        act: impl AsyncFnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let (before, after, fate) = {
+            let mut state = self.state.lock().unwrap();
+            *state.counts.entry(operation).or_default() += 1;
+            state.bytes_in += bytes;
+            let latency = state.latency.as_secs_f64();
+            let before = Duration::from_secs_f64(latency * state.rng.f64());
+            let after = Duration::from_secs_f64(latency * state.rng.f64());
+            (before, after, (state.rng.f64(), state.storm, state.dead))
+        };
+        if !before.is_zero() {
+            tokio::time::sleep(before).await;
+        }
+        let (chance, storm, dead) = fate;
+        if dead {
+            return Err(Error::new(Kind::Unavailable, operation, "the endpoint is dead"));
+        }
+        let Some(storm) = storm else {
+            let result = act().await;
+            if !after.is_zero() {
+                tokio::time::sleep(after).await;
+            }
+            return result;
+        };
+        if chance < storm.refused {
+            return Err(Error::new(Kind::Unavailable, operation, "refused by the weather"));
+        }
+        let unknown = || Error::new(Kind::Unknown, operation, "lost in the weather");
+        if mutation && chance < storm.refused + storm.lost_requests {
+            return Err(unknown());
+        }
+        let result = act().await;
+        tokio::time::sleep(after).await;
+        if mutation && chance < storm.refused + storm.lost_requests + storm.lost_answers {
+            return Err(unknown());
+        }
+        result
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Weather {
+    async fn put(&self, key: &Key, payload: Payload, options: &PutOptions) -> Result<Written> {
+        let bytes = payload.len();
+        self.pass("Put", true, bytes, async || self.inner.put(key, payload, options).await).await
+    }
+
+    async fn get(&self, key: &Key, options: &GetOptions) -> Result<GotObject> {
+        self.pass("Get", false, 0, async || self.inner.get(key, options).await).await
+    }
+
+    async fn head(&self, key: &Key) -> Result<ObjectMeta> {
+        self.pass("Head", false, 0, async || self.inner.head(key).await).await
+    }
+
+    async fn stat(&self, key: &Key) -> Result<ObjectStat> {
+        self.pass("Head", false, 0, async || self.inner.stat(key).await).await
+    }
+
+    async fn list(&self, request: &ListRequest) -> Result<ListPage> {
+        self.pass("List", false, 0, async || self.inner.list(request).await).await
+    }
+
+    async fn delete(&self, key: &Key) -> Result<()> {
+        self.pass("Delete", true, 0, async || self.inner.delete(key).await).await
+    }
+
+    async fn delete_many(&self, keys: &[Key]) -> Result<Vec<Key>> {
+        self.pass("DeleteMany", true, 0, async || self.inner.delete_many(keys).await).await
+    }
+
+    async fn copy(&self, source: &CopySource, key: &Key, options: &CopyOptions) -> Result<Written> {
+        self.pass("Copy", true, 0, async || self.inner.copy(source, key, options).await).await
+    }
+
+    async fn append(&self, key: &Key, position: u64, payload: Payload, options: &AppendOptions) -> Result<Appended> {
+        let bytes = payload.len();
+        self.pass("Append", true, bytes, async || self.inner.append(key, position, payload, options).await).await
+    }
+
+    async fn create_upload(&self, key: &Key, options: &PutOptions) -> Result<Upload> {
+        self.pass("CreateUpload", false, 0, async || self.inner.create_upload(key, options).await).await
+    }
+
+    async fn upload_part(&self, upload: &Upload, number: PartNumber, payload: Payload) -> Result<Part> {
+        let bytes = payload.len();
+        self.pass("UploadPart", false, bytes, async || self.inner.upload_part(upload, number, payload).await).await
+    }
+
+    async fn upload_part_copy(
+        &self,
+        upload: &Upload,
+        number: PartNumber,
+        source: &CopySource,
+        range: ByteRange,
+    ) -> Result<Part> {
+        self.pass("UploadPartCopy", false, 0, async || self.inner.upload_part_copy(upload, number, source, range).await)
+            .await
+    }
+
+    async fn complete_upload(&self, upload: &Upload, parts: &[Part], forbid_overwrite: bool) -> Result<Written> {
+        self.pass("Complete", true, 0, async || self.inner.complete_upload(upload, parts, forbid_overwrite).await).await
+    }
+
+    async fn abort_upload(&self, upload: &Upload) -> Result<bool> {
+        self.pass("Abort", false, 0, async || self.inner.abort_upload(upload).await).await
+    }
+
+    async fn list_parts(&self, upload: &Upload, after: Option<PartNumber>) -> Result<PartsPage> {
+        self.pass("ListParts", false, 0, async || self.inner.list_parts(upload, after).await).await
+    }
+
+    async fn list_uploads(&self, prefix: &Prefix, after: Option<&UploadMarker>) -> Result<UploadsPage> {
+        self.pass("ListUploads", false, 0, async || self.inner.list_uploads(prefix, after).await).await
+    }
+
+    async fn put_symlink(&self, key: &Key, target: &Key, options: &PutOptions) -> Result<()> {
+        self.pass("PutSymlink", true, 0, async || self.inner.put_symlink(key, target, options).await).await
+    }
+
+    async fn get_symlink(&self, key: &Key) -> Result<Symlink> {
+        self.pass("GetSymlink", false, 0, async || self.inner.get_symlink(key).await).await
+    }
+
+    async fn bucket_info(&self) -> Result<BucketInfo> {
+        self.inner.bucket_info().await
+    }
+
+    async fn bucket_stat(&self) -> Result<BucketStat> {
+        self.inner.bucket_stat().await
+    }
+}
