@@ -1,0 +1,92 @@
+//! `ossfs BUCKET MOUNTPOINT`, which is `ossfs mount`: from the command line to a mount that is sure to work.
+
+use crate::config::{self, Machine, MountConfig, Named};
+use crate::mounting::{Mounting, run_mount};
+use crate::{log, options};
+use clap::Args;
+use ossfs_ledger::MemoryLedger;
+use ossfs_types::SystemClock;
+use ossfs_volume::{Volume, VolumeOptions};
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tracing_subscriber::EnvFilter;
+
+/// The command's arguments. Values of `-o` are for the table of options.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The bucket, and the directory of it to show if not all of it
+    #[arg(value_name = "BUCKET[:/PREFIX]")]
+    pub bucket: Option<OsString>,
+
+    /// The directory to mount it on
+    #[arg(value_name = "MOUNTPOINT")]
+    pub mountpoint: Option<OsString>,
+
+    /// Options, separated by commas; may be repeated. -ourl=ENDPOINT must be there
+    #[arg(short = 'o', value_name = "OPTION[=VALUE],…", allow_hyphen_values = true)]
+    pub options: Vec<String>,
+
+    /// Stay in the foreground
+    #[arg(short, long)]
+    pub foreground: bool,
+
+    /// Log everything, and stay in the foreground
+    #[arg(short, long)]
+    pub debug: bool,
+
+    /// Accepted for ossfs 1.x: the number of threads follows from the machine
+    #[arg(short, hide_short_help = true)]
+    pub single_threaded: bool,
+}
+
+/// Mounts, and serves the mount until it is unmounted and settled. In the background it returns when the mount answers.
+pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let config = configuration(arguments)?;
+    start_log(&config)?;
+    let label = match config.prefix.as_str().trim_end_matches('/') {
+        "" => config.bucket.to_string(),
+        prefix => format!("{}:/{prefix}", config.bucket),
+    };
+    let mounting = Mounting {
+        mountpoint: config.mountpoint.clone(),
+        bucket_label: label,
+        allow_other: config.allow_other,
+        nonempty: config.nonempty,
+        read_only: config.read_only,
+        flags: config.mount_flags.words(),
+        foreground: config.foreground,
+        deadline: config.volume.deadline,
+    };
+    run_mount(&mounting, || open(config))
+}
+
+/// Checks that the bucket answers, and opens it as a volume.
+async fn open(config: MountConfig) -> anyhow::Result<Volume> {
+    let connected = config::connect(&config).await?;
+    for note in &config.notes {
+        eprintln!("ossfs: note: {note}");
+    }
+    let options = VolumeOptions { versioned: connected.versioned, ..config.volume };
+    let ledger = Arc::new(MemoryLedger::new());
+    Ok(Volume::open(Arc::new(connected.store), ledger, Arc::new(SystemClock), options)?)
+}
+
+/// `RUST_LOG` goes before the options, for whoever looks for an error in the program itself.
+fn start_log(config: &MountConfig) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new(config.log.level.to_string().to_lowercase()));
+    log::start(filter, config.log.file.as_deref())
+}
+
+/// What was typed, as a configuration.
+fn configuration(arguments: Arguments) -> anyhow::Result<MountConfig> {
+    let Arguments { bucket, mountpoint, options, foreground, debug, single_threaded } = arguments;
+    let typed = options::parse(options.iter().map(String::as_str))?;
+    let words = [bucket, mountpoint].into_iter().flatten().collect();
+    let mut config = config::resolve(&Named { words, foreground, debug }, &typed, &Machine::this())?;
+    if single_threaded {
+        config.notes.push("-s is not needed: the number of threads follows from the machine".to_owned());
+    }
+    Ok(config)
+}

@@ -1,0 +1,230 @@
+//! The daemon's side of the socket.
+
+use super::{FAILURES_MAX, Failure, Request, State, Status};
+use anyhow::{Context, Result};
+use ossfs_volume::Unsettled;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+
+/// Connections at a time; more wait.
+const CONNECTIONS_MAX: u32 = 16;
+/// A request is one short line.
+const REQUEST_BYTES_MAX: u64 = 4096;
+/// Who connects and says nothing is cut off.
+const REQUEST_WAIT: Duration = Duration::from_secs(10);
+/// Between two lines for one who watches: four a second look alive on a terminal.
+const WATCH_INTERVAL: Duration = Duration::from_millis(250);
+/// How long the end waits for those who watch to be told.
+const FAREWELL_WAIT: Duration = Duration::from_secs(1);
+
+/// What the daemon can tell of itself.
+#[derive(Clone)]
+pub(crate) struct Subject {
+    /// `bucket:/prefix`.
+    pub(crate) bucket: String,
+    /// Where it is mounted.
+    pub(crate) mountpoint: String,
+    /// What is not in the bucket.
+    pub(crate) unsettled: Arc<dyn Fn() -> Unsettled + Send + Sync>,
+    /// Where in its life it is.
+    pub(crate) state: watch::Receiver<State>,
+}
+
+/// Answers until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    listening: JoinHandle<()>,
+    connections: Arc<Semaphore>,
+}
+
+impl Server {
+    /// Listens at `socket`. The lock of the same name is held, so what is there was left by the killed.
+    pub(crate) fn start(socket: &Path, subject: Subject) -> Result<Self> {
+        let _ = std::fs::remove_file(socket);
+        // Nobody else can reach into the directory it is in.
+        let listener = UnixListener::bind(socket).with_context(|| format!("cannot listen at {}", socket.display()))?;
+        let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
+        let listening = tokio::spawn(listen(listener, subject, Arc::clone(&connections)));
+        Ok(Self { listening, connections })
+    }
+
+    /// Ends, once those who watch have been told.
+    pub(crate) async fn finish(self) {
+        self.listening.abort();
+        // All of them are free again when every connection has ended.
+        let _ = tokio::time::timeout(FAREWELL_WAIT, self.connections.acquire_many(CONNECTIONS_MAX)).await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.listening.abort();
+    }
+}
+
+async fn listen(listener: UnixListener, subject: Subject, connections: Arc<Semaphore>) {
+    loop {
+        let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let subject = subject.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = answer(stream, subject).await {
+                        tracing::debug!("control connection: {error:#}");
+                    }
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!("control socket: {error}");
+                tokio::time::sleep(REQUEST_WAIT).await;
+            }
+        }
+    }
+}
+
+async fn answer(stream: UnixStream, subject: Subject) -> Result<()> {
+    let (reader, mut writer) = stream.into_split();
+    let mut line = String::new();
+    let mut reader = BufReader::new(reader.take(REQUEST_BYTES_MAX));
+    tokio::time::timeout(REQUEST_WAIT, reader.read_line(&mut line)).await.context("no request came")??;
+    let Ok(request) = serde_json::from_str::<Request>(&line) else {
+        writer.write_all(b"{\"error\":\"not a request\"}\n").await?;
+        return Ok(());
+    };
+    let mut state = subject.state.clone();
+    loop {
+        // First whether it ends, then what is left: not the other way round, or the last line would be an old one.
+        let now = *state.borrow_and_update();
+        let status = subject.status(now);
+        let last = now.is_last() || request == Request::Status || (request == Request::Settle && status.is_settled());
+        if last || request == Request::Watch {
+            let mut line = serde_json::to_vec(&status)?;
+            line.push(b'\n');
+            writer.write_all(&line).await?;
+        }
+        if last {
+            return Ok(());
+        }
+        tokio::select! {
+            changed = state.changed() => changed?,
+            () = tokio::time::sleep(WATCH_INTERVAL) => {}
+        }
+    }
+}
+
+impl Subject {
+    fn status(&self, state: State) -> Status {
+        let unsettled = (self.unsettled)();
+        let failures_total = unsettled.failures.len();
+        let failures = unsettled.failures.into_iter().take(FAILURES_MAX);
+        Status {
+            pid: std::process::id(),
+            bucket: self.bucket.clone(),
+            mountpoint: self.mountpoint.clone(),
+            state,
+            nodes: unsettled.nodes,
+            tombstones: unsettled.tombstones,
+            claims: unsettled.claims,
+            bytes: unsettled.bytes,
+            failures_total,
+            failures: failures.map(|(path, reason)| Failure { path, reason }).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Line, Watch};
+    use super::*;
+    use std::io::{BufRead, Write};
+    use std::sync::Mutex;
+
+    struct Daemon {
+        unsettled: Arc<Mutex<Unsettled>>,
+        state: watch::Sender<State>,
+        server: Server,
+        socket: std::path::PathBuf,
+        _folder: tempfile::TempDir,
+    }
+
+    fn daemon() -> Daemon {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("a.sock");
+        std::fs::write(&socket, "left behind").unwrap();
+        let unsettled = Arc::new(Mutex::new(Unsettled { nodes: 2, bytes: 7, ..Unsettled::default() }));
+        let shared = Arc::clone(&unsettled);
+        let (sender, state) = watch::channel(State::Mounted);
+        let subject = Subject {
+            bucket: "demo".into(),
+            mountpoint: "/mnt".into(),
+            unsettled: Arc::new(move || shared.lock().unwrap().clone()),
+            state,
+        };
+        let server = Server::start(&socket, subject).unwrap();
+        Daemon { unsettled, state: sender, server, socket, _folder: folder }
+    }
+
+    fn ask(socket: &Path, request: &str) -> String {
+        let mut stream = std::os::unix::net::UnixStream::connect(socket).unwrap();
+        writeln!(stream, "{request}").unwrap();
+        let mut line = String::new();
+        std::io::BufReader::new(stream).read_line(&mut line).unwrap();
+        line
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn status_is_told_at_once_and_nonsense_refused() {
+        let daemon = daemon();
+        let socket = daemon.socket.clone();
+        let (status, nonsense) =
+            tokio::task::spawn_blocking(move || (ask(&socket, r#"{"request":"status"}"#), ask(&socket, "hello")))
+                .await
+                .unwrap();
+        let status: Status = serde_json::from_str(&status).unwrap();
+        assert_eq!((status.nodes, status.bytes, status.state), (2, 7, State::Mounted));
+        assert!(nonsense.contains("error"));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn settle_is_answered_when_all_is_in_the_bucket() {
+        let daemon = daemon();
+        let socket = daemon.socket.clone();
+        let asked = tokio::task::spawn_blocking(move || ask(&socket, r#"{"request":"settle"}"#));
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(!asked.is_finished());
+        *daemon.unsettled.lock().unwrap() = Unsettled::default();
+        let status: Status = serde_json::from_str(&asked.await.unwrap()).unwrap();
+        assert!(status.is_settled());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_watches_is_told_the_end() {
+        let daemon = daemon();
+        let socket = daemon.socket.clone();
+        let watched = tokio::task::spawn_blocking(move || {
+            let mut seen = Vec::new();
+            let mut watch = Watch::start(&socket).unwrap();
+            loop {
+                match watch.next_line(Duration::from_secs(5)).unwrap() {
+                    Line::Status(status) => seen.push(status.state),
+                    Line::Quiet => panic!("a line every 250 ms"),
+                    Line::Closed => return seen,
+                }
+            }
+        });
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        daemon.state.send(State::Settling).unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        daemon.unsettled.lock().unwrap().failures.push(("a".into(), "denied".into()));
+        daemon.state.send(State::GaveUp).unwrap();
+        daemon.server.finish().await;
+        let seen = watched.await.unwrap();
+        assert_eq!((seen.first(), seen.last()), (Some(&State::Mounted), Some(&State::GaveUp)));
+    }
+}

@@ -1,0 +1,28 @@
+//! What the volume has no verb for, and the errno that makes programs do without it.
+//!
+//! ENOSYS is remembered by the kernel for the whole mount: it never asks again and does the next best thing by itself. It
+//! is therefore right for what no file here has, and wrong for anything that only some files refuse. It is what fuser
+//! answers to the calls that the adapter leaves out:
+//!
+//! | left out | what the kernel does from then on |
+//! |---|---|
+//! | extended attributes | answers EOPNOTSUPP; in particular it no longer asks for `security.capability` before every write |
+//! | `fallocate` | answers EOPNOTSUPP; `posix_fallocate` of the C library then writes zeros |
+//! | `lseek` (only SEEK_DATA and SEEK_HOLE come) | answers that all is data, up to the end |
+//! | `copy_file_range` | copies through the page cache; `cp` notices nothing |
+//! | `poll` | says always ready, as for every regular file |
+//! | `access` | nothing: it never comes, because of `default_permissions` |
+//! | `getlk`, `setlk` | nothing: they never come, because locks are kept local |
+//! | `bmap` | nothing: it only comes for block devices |
+
+use crate::fuse::call::Call;
+use fuser::{Errno, ReplyEntry};
+
+/// Not remembered; what programs that try (`isatty`, FICLONE of `cp`) take for "no such thing here".
+pub(super) const IOCTL: Errno = Errno::ENOTTY;
+
+/// Hard links: EPERM is what link(2) says of file systems without them; `git`, `cp -l` and `ln` know it.
+pub(super) fn link(call: Call, reply: ReplyEntry) {
+    call.refused("hard links are not there yet");
+    reply.error(Errno::EPERM);
+}
