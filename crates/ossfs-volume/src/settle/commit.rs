@@ -53,6 +53,10 @@ impl Tree {
             let desired = Some(&key) == natural.as_ref() || Some(key.as_str()) == legacy.as_deref();
             if key != order.key && !desired {
                 self.home_to_tomb(id, &key);
+                // The copy was made on the condition that it is this object.
+                if order.intent.source.as_ref().is_some_and(|(source, _)| *source == key) {
+                    self.verified.insert(key, now);
+                }
             }
         }
         self.touch(id);

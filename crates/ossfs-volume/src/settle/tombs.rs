@@ -11,6 +11,8 @@ use tokio::time::Instant;
 
 /// Before a deletion that failed is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long it is believed that an object is the one that was just seen.
+const VERIFIED_FOR: Duration = Duration::from_secs(1);
 
 impl Core {
     /// Deletes the object of a tombstone, if nothing stands in the way.
@@ -28,15 +30,19 @@ impl Core {
             }
             tree.busy.insert(key.clone());
             tree.mutated(key);
-            Some(tomb)
+            let verified = tree.verified.remove(key).is_some_and(|seen| seen.elapsed() < VERIFIED_FOR);
+            Some((tomb, verified))
         });
-        let Some(ident) = ident else { return };
+        let Some((ident, verified)) = ident else { return };
         if let Err(error) = self.ledger.sync() {
             tracing::error!(%error, "nothing is deleted that the ledger does not justify");
             self.change(|world| world.tree.busy.remove(key));
             return self.queue.push_at(Work::Tomb(key.clone()), Instant::now() + PAUSE);
         }
-        let outcome = self.delete_if_same(key, &ident).await;
+        let outcome = match verified {
+            true => self.store.delete(key).await,
+            false => self.delete_if_same(key, &ident).await,
+        };
         self.change(|world| {
             world.tree.busy.remove(key);
             match outcome {

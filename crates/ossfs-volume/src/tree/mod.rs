@@ -41,6 +41,8 @@ pub(crate) struct Tree {
     pub(crate) busy: HashSet<Key>,
     /// Until when a request that got no answer may still change a key.
     pub(crate) quarantine: HashMap<Key, Instant>,
+    /// When an object that is garbage was last seen to be the one that is meant.
+    pub(crate) verified: HashMap<Key, Instant>,
     sequences: Sequences,
     /// Where the ledger is behind.
     touched: BTreeSet<RecordKey>,
@@ -80,6 +82,7 @@ impl Tree {
             claims: BTreeMap::new(),
             busy: HashSet::new(),
             quarantine: HashMap::new(),
+            verified: HashMap::new(),
             sequences: Sequences::default(),
             touched: BTreeSet::new(),
             draining: HashSet::new(),
@@ -264,7 +267,10 @@ impl Tree {
                 self.tombs.insert(key.clone(), tomb);
                 self.work.push(Work::Tomb(key.clone()));
             }
-            None => drop(self.tombs.remove(key)),
+            None => {
+                self.tombs.remove(key);
+                self.verified.remove(key);
+            }
         }
         self.mutated(key);
         self.wake(key);
