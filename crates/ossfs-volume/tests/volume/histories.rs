@@ -1,1 +1,640 @@
 //! Random histories against a reference model: the mount equals it at every step, the bucket once settled.
+//!
+//! `OSSFS_SEED=n` runs one history, `OSSFS_LONG=1` many more.
+
+use crate::model::{Item, Model};
+use crate::mount::{Entry, Mount, READ, WRITE};
+use crate::weather::Storm;
+use ossfs_ledger::Ledger;
+use ossfs_store::ObjectStore;
+use ossfs_types::{FileKind, Prefix};
+use ossfs_volume::{Error, HandleId, OpenMode, Result, VolumeOptions};
+use std::fmt::Debug;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+const DEPTH_MAX: usize = 3;
+const OPERATIONS: usize = 60;
+/// A call that the weather made fail is repeated so often.
+const REPEATS_MAX: usize = 300;
+
+/// What a kind of history does.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    storm: Option<Storm>,
+    /// Crashes: never, when all is settled, or whenever nothing is only in memory.
+    crashes: Crashes,
+    /// Bytes of what is written, at most.
+    bytes_max: usize,
+    /// Memory and parts are small.
+    small: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Crashes {
+    Never,
+    Settled,
+    Anytime,
+}
+
+const FAIR: Plan = Plan { storm: None, crashes: Crashes::Never, bytes_max: 60, small: false };
+const STORM: Storm = Storm { refused: 0.05, lost_requests: 0.03, lost_answers: 0.03 };
+
+type Log = Arc<Mutex<Vec<String>>>;
+
+struct Open {
+    handle: HandleId,
+    file: usize,
+    writes: bool,
+    append: bool,
+}
+
+struct History {
+    plan: Plan,
+    rng: fastrand::Rng,
+    mount: Mount,
+    model: Model,
+    opens: Vec<Open>,
+    /// Something was changed that no close or fsync has confirmed.
+    unconfirmed: bool,
+    counter: usize,
+    log: Log,
+}
+
+/// Runs histories of one kind, each in a runtime of its own; tells which failed.
+fn run(plan: Plan, plain: u64, long: u64) {
+    let seeds = match std::env::var("OSSFS_SEED") {
+        Ok(seed) => {
+            let seed = seed.parse().unwrap();
+            seed..seed + 1
+        }
+        Err(_) => 0..if std::env::var("OSSFS_LONG").is_ok() { long } else { plain },
+    };
+    let mut failed = Vec::new();
+    for seed in seeds {
+        let log = Log::default();
+        let history = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            fastrand::seed(seed);
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+            runtime.block_on(Box::pin(async {
+                let mut history = History::begin(plan, seed, log.clone()).await;
+                for _ in 0..OPERATIONS {
+                    history.step().await;
+                }
+                history.end().await;
+            }));
+        }));
+        if history.is_err() {
+            println!("seed {seed} failed:\n{}\n", log.lock().unwrap().join("\n"));
+            failed.push(seed);
+            if failed.len() > 10 {
+                break;
+            }
+        }
+    }
+    assert!(failed.is_empty(), "seeds that failed: {failed:?}");
+}
+
+#[test]
+fn fair_weather() {
+    run(FAIR, 300, 5_000);
+}
+
+#[test]
+fn storms() {
+    run(Plan { storm: Some(STORM), ..FAIR }, 300, 5_000);
+}
+
+#[test]
+fn crashes_when_settled() {
+    run(Plan { crashes: Crashes::Settled, ..FAIR }, 100, 2_000);
+}
+
+#[test]
+fn crashes_at_any_time() {
+    run(Plan { crashes: Crashes::Anytime, ..FAIR }, 300, 5_000);
+}
+
+#[test]
+fn crashes_in_storms() {
+    run(Plan { crashes: Crashes::Anytime, storm: Some(STORM), ..FAIR }, 200, 5_000);
+}
+
+#[test]
+fn large_files_in_little_memory() {
+    run(Plan { bytes_max: 2 << 20, small: true, ..FAIR }, 30, 500);
+}
+
+#[test]
+fn large_files_in_storms() {
+    run(Plan { bytes_max: 2 << 20, small: true, storm: Some(STORM), ..FAIR }, 30, 500);
+}
+
+impl History {
+    async fn begin(plan: Plan, seed: u64, log: Log) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut options = VolumeOptions { parallel: *rng.choice(&[2, 4, 32]).unwrap(), ..VolumeOptions::default() };
+        if plan.small {
+            options.part_bytes = 300 << 10;
+            options.memory_limit = 1 << 20;
+        }
+        let mount = Mount::with(options);
+        let mut history = Self {
+            plan,
+            mount,
+            model: Model::default(),
+            opens: Vec::new(),
+            unconfirmed: false,
+            counter: 0,
+            log,
+            rng,
+        };
+        for _ in 0..history.rng.usize(0..8) {
+            history.outsider_puts_first().await;
+        }
+        let latency = history.rng.u64(0..=100);
+        history.mount.store.delay(Duration::from_millis(latency), seed);
+        history.mount.store.storm(plan.storm);
+        history
+    }
+
+    /// An object or a marker that was there before the mount.
+    async fn outsider_puts_first(&mut self) {
+        let path = self.random_path();
+        let blocked = path.match_indices('/').any(|(slash, _)| self.model.file(&path[..slash]).is_some());
+        if blocked || self.model.items.contains_key(&path) {
+            return;
+        }
+        let (key, bytes) = match self.rng.u8(0..5) {
+            0 => (format!("{path}/"), Vec::new()),
+            1 => (format!("{path}_$folder$"), Vec::new()),
+            _ => (path.clone(), self.bytes()),
+        };
+        self.say(format!("outsider puts {key} {}", shown(&bytes)));
+        self.mount.outsider_puts(&key, &bytes).await;
+        let place = if key == path { key } else { format!("{path}/") };
+        self.model.object(&place, &bytes);
+    }
+
+    fn say(&self, what: String) {
+        self.log.lock().unwrap().push(what);
+    }
+
+    fn random_path(&mut self) -> String {
+        let depth = self.rng.usize(1..=DEPTH_MAX);
+        let names: Vec<&str> = (0..depth).map(|_| *self.rng.choice(&NAMES).unwrap()).collect();
+        names.join("/")
+    }
+
+    /// A path of something wanted, or, rarely, any.
+    fn path_of(&mut self, wanted: impl Fn(&Item) -> bool) -> String {
+        let paths = self.model.paths(wanted);
+        match self.rng.choice(&paths) {
+            Some(path) if self.rng.u8(0..10) > 0 => path.clone(),
+            _ => self.random_path(),
+        }
+    }
+
+    fn file_path(&mut self) -> String {
+        self.path_of(|item| matches!(item, Item::File(_)))
+    }
+
+    /// A name in a directory that is there.
+    fn new_path(&mut self) -> String {
+        let directories = self.model.paths(|item| matches!(item, Item::Directory(_)));
+        let name = *self.rng.choice(&NAMES).unwrap();
+        match self.rng.choice(&directories) {
+            Some(directory) if self.rng.bool() && directory.matches('/').count() + 1 < DEPTH_MAX => {
+                format!("{directory}/{name}")
+            }
+            _ => name.to_owned(),
+        }
+    }
+
+    /// Bytes that were never written before.
+    fn bytes(&mut self) -> Vec<u8> {
+        self.counter += 1;
+        let len = if self.rng.bool() { self.rng.usize(1..60) } else { self.rng.usize(1..=self.plan.bytes_max) };
+        let word = format!("<{}>", self.counter);
+        word.bytes().cycle().take(len.max(word.len())).collect()
+    }
+
+    /// Repeats what the weather made fail.
+    async fn insist<T>(&self, call: impl AsyncFn(&Mount) -> Result<T>) -> Result<T> {
+        for _ in 0..REPEATS_MAX {
+            match call(&self.mount).await {
+                Err(Error::Failed) if self.plan.storm.is_some() => tokio::time::sleep(Duration::from_millis(500)).await,
+                result => return result,
+            }
+        }
+        panic!("it fails for ever; {:?}", self.mount.volume.unsettled());
+    }
+
+    fn agree<T: Debug, U>(&self, expected: std::result::Result<T, Error>, got: Result<U>) -> Option<(T, U)> {
+        match (expected, got) {
+            (Ok(one), Ok(other)) => Some((one, other)),
+            (Err(_), Err(error)) => {
+                assert!(!matches!(error, Error::Failed | Error::Stale), "the wrong error: {error:?}");
+                None
+            }
+            (Ok(_), Err(error)) => panic!("it failed: {error:?}"),
+            (Err(error), Ok(_)) => panic!("it did not fail, as it should with {error:?}"),
+        }
+    }
+
+    async fn step(&mut self) {
+        match self.rng.u8(0..100) {
+            0..12 => self.write_whole().await,
+            12..18 => self.write_at().await,
+            18..21 => self.truncate().await,
+            21..42 => self.rename().await,
+            42..46 => self.swap().await,
+            46..54 => self.unlink().await,
+            54..60 => self.mkdir().await,
+            60..65 => self.rmdir().await,
+            65..68 => self.symlink().await,
+            68..72 => self.chmod().await,
+            72..76 => self.open().await,
+            76..84 => self.use_open().await,
+            84..88 => self.close_one().await,
+            88..93 => {
+                let pause = Duration::from_millis(self.rng.u64(1..800));
+                self.say(format!("sleep {pause:?}"));
+                tokio::time::sleep(pause).await;
+            }
+            93..95 => {
+                self.say("outlast the TTL".into());
+                self.mount.outlast_ttl().await;
+            }
+            95..97 => self.settle_and_look().await,
+            _ => self.crash().await,
+        }
+        self.sample().await;
+        if self.rng.u8(0..8) == 0 {
+            self.compare(&self.mount).await;
+        }
+    }
+
+    async fn write_whole(&mut self) {
+        let path = if self.rng.bool() { self.new_path() } else { self.file_path() };
+        let bytes = self.bytes();
+        self.say(format!("write {path} {}", shown(&bytes)));
+        let (file, handle) = if let Some(file) = self.model.file(&path) {
+            let handle =
+                self.insist(async |mount| mount.open(&path, OpenMode { truncate: true, ..WRITE }).await).await.unwrap();
+            self.model.files[file].bytes.clear();
+            (file, handle)
+        } else {
+            let expected = self.model.create(&path);
+            let got = self.insist(async |mount| mount.create(&path).await).await;
+            let Some(both) = self.agree(expected, got) else { return };
+            both
+        };
+        let open = Open { handle, file, writes: true, append: false };
+        self.write_open(&open, 0, &bytes).await;
+        if self.rng.u8(0..5) == 0 {
+            self.say("… and keep it open".into());
+            self.unconfirmed = true;
+            self.opens.push(open);
+        } else {
+            self.close(open).await;
+        }
+    }
+
+    /// Writes in pieces.
+    async fn write_open(&mut self, open: &Open, offset: usize, bytes: &[u8]) {
+        let offset = if open.append { self.model.files[open.file].bytes.len() } else { offset };
+        for (piece, at) in bytes.chunks(128 << 10).zip((offset..).step_by(128 << 10)) {
+            let written = self
+                .insist(async |mount| mount.volume.write(open.handle, at as u64, piece.to_vec().into()).await)
+                .await;
+            assert_eq!(written, Ok(piece.len()), "a write");
+            self.model.write(open.file, at, piece);
+        }
+    }
+
+    async fn close(&mut self, open: Open) {
+        let flushed = self.mount.volume.flush(open.handle).await;
+        if flushed.is_err() {
+            assert!(self.plan.storm.is_some(), "not flushed: {flushed:?}");
+            let synced = self.insist(async |mount| mount.volume.sync_file(open.handle).await).await;
+            assert_eq!(synced, Ok(()), "synced in the end");
+        }
+        self.mount.volume.release(open.handle);
+    }
+
+    async fn write_at(&mut self) {
+        let path = self.file_path();
+        let bytes = self.bytes();
+        let append = self.rng.bool();
+        self.say(format!("{} {path} {}", if append { "append to" } else { "write into" }, shown(&bytes)));
+        let expected = self.model.file(&path).ok_or(Error::NotFound);
+        let offset = self.rng.usize(0..=expected.map_or(0, |file| self.model.files[file].bytes.len()) + 10);
+        let mode = OpenMode { append, ..WRITE };
+        let got = self.insist(async |mount| mount.open(&path, mode).await).await;
+        let Some((file, handle)) = self.agree(expected, got) else { return };
+        let open = Open { handle, file, writes: true, append };
+        self.say(format!("… at {offset}"));
+        self.write_open(&open, offset, &bytes).await;
+        self.close(open).await;
+    }
+
+    async fn truncate(&mut self) {
+        let path = self.file_path();
+        let Some(file) = self.model.file(&path) else { return };
+        let size = match self.rng.u8(0..4) {
+            0 => 0,
+            _ => self.rng.usize(0..=self.model.files[file].bytes.len() + 10),
+        };
+        self.say(format!("truncate {path} to {size}"));
+        let got = self.insist(async |mount| mount.truncate(&path, size as u64).await).await;
+        assert_eq!(got, Ok(()), "truncate");
+        self.model.files[file].bytes.resize(size, 0);
+        self.unconfirmed = true;
+    }
+
+    async fn rename(&mut self) {
+        let from = self.path_of(|_| true);
+        let to = match self.rng.u8(0..4) {
+            0 => self.path_of(|_| true),
+            _ => self.new_path(),
+        };
+        self.rename_one(&from, &to).await;
+    }
+
+    async fn rename_one(&mut self, from: &str, to: &str) {
+        self.say(format!("mv {from} {to}"));
+        let expected = self.model.rename(from, to);
+        let got = self.insist(async |mount| mount.mv(from, to).await).await;
+        self.agree(expected, got);
+    }
+
+    /// Two things trade places through a third name.
+    async fn swap(&mut self) {
+        let (one, other) = (self.path_of(|_| true), self.path_of(|_| true));
+        let third = self.new_path();
+        self.rename_one(&one, &third).await;
+        self.rename_one(&other, &one).await;
+        self.rename_one(&third, &other).await;
+    }
+
+    async fn unlink(&mut self) {
+        let path = self.path_of(|item| !matches!(item, Item::Directory(_)));
+        self.say(format!("rm {path}"));
+        let expected = self.model.unlink(&path);
+        let got = self.insist(async |mount| mount.rm(&path).await).await;
+        self.agree(expected, got);
+    }
+
+    async fn mkdir(&mut self) {
+        let path = self.new_path();
+        self.say(format!("mkdir {path}"));
+        let expected = self.model.mkdir(&path);
+        let got = self.insist(async |mount| mount.mkdir(&path).await).await;
+        self.agree(expected, got);
+    }
+
+    async fn rmdir(&mut self) {
+        let empty: Vec<String> = self.model.paths(|item| matches!(item, Item::Directory(_)));
+        let empty: Vec<&String> = empty.iter().filter(|path| self.model.is_empty(path)).collect();
+        let path = match self.rng.choice(&empty) {
+            Some(path) if self.rng.u8(0..4) > 0 => (*path).clone(),
+            _ => self.path_of(|item| matches!(item, Item::Directory(_))),
+        };
+        self.say(format!("rmdir {path}"));
+        let expected = self.model.rmdir(&path);
+        let got = self.insist(async |mount| mount.rmdir(&path).await).await;
+        self.agree(expected, got);
+    }
+
+    async fn symlink(&mut self) {
+        let path = self.new_path();
+        self.counter += 1;
+        let target = format!("to-{}", self.counter);
+        self.say(format!("symlink {path} -> {target}"));
+        let expected = self.model.symlink(&path, &target);
+        let got = self.insist(async |mount| mount.symlink(&path, &target).await).await;
+        self.agree(expected, got);
+    }
+
+    async fn chmod(&mut self) {
+        let path = self.path_of(|item| !matches!(item, Item::Symlink(_)));
+        if matches!(self.model.items.get(&path), Some(Item::Symlink(_))) {
+            return;
+        }
+        let mode = 0o600 + self.rng.u32(0..0o100);
+        self.say(format!("chmod {path} {mode:o}"));
+        let expected = self.model.chmod(&path, mode);
+        let got = self.insist(async |mount| mount.chmod(&path, mode).await).await;
+        self.agree(expected, got);
+    }
+
+    async fn open(&mut self) {
+        let path = self.file_path();
+        let (writes, append) = (self.rng.bool(), self.rng.bool());
+        let mode = if writes { OpenMode { append, ..WRITE } } else { READ };
+        self.say(format!("open {path} {mode:?}"));
+        let expected = self.model.file(&path).ok_or(Error::NotFound);
+        let got = self.insist(async |mount| mount.open(&path, mode).await).await;
+        if let Some((file, handle)) = self.agree(expected, got) {
+            self.opens.push(Open { handle, file, writes, append: writes && append });
+        }
+    }
+
+    /// Reads or writes through a handle that was kept.
+    async fn use_open(&mut self) {
+        if self.opens.is_empty() {
+            return;
+        }
+        let at = self.rng.usize(..self.opens.len());
+        let open = self.opens.swap_remove(at);
+        let content = self.model.files[open.file].bytes.clone();
+        match self.rng.u8(0..4) {
+            0 | 1 if open.writes => {
+                let bytes = self.bytes();
+                let offset = self.rng.usize(0..=content.len() + 10);
+                self.say(format!("write to {:?} at {offset} {}", open.handle, shown(&bytes)));
+                self.write_open(&open, offset, &bytes).await;
+                self.unconfirmed = true;
+            }
+            2 if open.writes => {
+                self.say(format!("fsync {:?}", open.handle));
+                let synced = self.insist(async |mount| mount.volume.sync_file(open.handle).await).await;
+                assert_eq!(synced, Ok(()), "fsync");
+            }
+            _ => {
+                self.say(format!("read {:?}", open.handle));
+                let read = self.insist(async |mount| mount.read_handle(open.handle).await).await;
+                same_bytes("a handle", &read.unwrap(), &content);
+            }
+        }
+        self.opens.push(open);
+    }
+
+    async fn close_one(&mut self) {
+        if self.opens.is_empty() {
+            return;
+        }
+        let at = self.rng.usize(..self.opens.len());
+        let open = self.opens.swap_remove(at);
+        self.say(format!("close {:?}", open.handle));
+        self.close(open).await;
+    }
+
+    async fn settle_and_look(&mut self) {
+        self.say("settle".into());
+        while !self.opens.is_empty() {
+            self.close_one().await;
+        }
+        self.mount.settle().await;
+        self.unconfirmed = false;
+        self.compare(&self.mount).await;
+        if self.rng.bool() {
+            self.say("… and a fresh mount".into());
+            let fresh = self.mount.fresh();
+            self.compare(&fresh).await;
+            fresh.volume.close();
+        }
+    }
+
+    async fn crash(&mut self) {
+        match self.plan.crashes {
+            Crashes::Never => return,
+            Crashes::Settled => self.settle_and_look().await,
+            Crashes::Anytime => {
+                while !self.opens.is_empty() {
+                    self.close_one().await;
+                }
+                if self.unconfirmed {
+                    self.settle_and_look().await;
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(self.rng.u64(0..300))).await;
+            }
+        }
+        self.say("crash".into());
+        self.mount.crash();
+    }
+
+    async fn end(mut self) {
+        self.say("the end".into());
+        while !self.opens.is_empty() {
+            self.close_one().await;
+        }
+        self.mount.settle().await;
+        self.mount.store.storm(None);
+        self.compare(&self.mount).await;
+        self.say("a fresh mount".into());
+        self.compare(&self.mount.fresh()).await;
+        self.check_bucket().await;
+        // What was settled last is forgotten a moment later.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let ledger = self.mount.ledger.load().unwrap();
+        assert!(ledger.is_empty(), "left in the ledger: {ledger:#?}");
+        let uploads = self.mount.bucket.list_uploads(&Prefix::all(), None).await.unwrap().uploads;
+        assert!(uploads.is_empty(), "left of uploads: {uploads:?}");
+    }
+
+    /// The bucket has each file under its key, markers of directories, and nothing else.
+    async fn check_bucket(&self) {
+        let mut objects = self.mount.objects().await;
+        for (path, item) in &self.model.items {
+            match item {
+                Item::File(file) => {
+                    let object = objects.remove(path).unwrap_or_else(|| panic!("{path} is not in the bucket"));
+                    same_bytes(path, &object, &self.model.files[*file].bytes);
+                }
+                Item::Symlink(target) => assert_eq!(objects.remove(path).as_ref(), Some(target), "{path}"),
+                Item::Directory(_) => {
+                    objects.remove(&format!("{path}/"));
+                    objects.remove(&format!("{path}_$folder$"));
+                }
+            }
+        }
+        let left: Vec<&String> = objects.keys().collect();
+        assert!(left.is_empty(), "the bucket has more than it should: {left:?}");
+    }
+
+    /// A few paths are as in the model.
+    async fn sample(&mut self) {
+        for _ in 0..2 {
+            let path = if self.rng.bool() { self.random_path() } else { self.path_of(|_| true) };
+            self.compare_path(&self.mount, &path).await;
+            if self.model.is_directory(&path) && self.rng.bool() {
+                self.compare_names(&self.mount, &path).await;
+            }
+        }
+        if self.rng.u8(0..4) == 0 {
+            self.compare_names(&self.mount, "").await;
+        }
+    }
+
+    async fn compare_names(&self, mount: &Mount, directory: &str) {
+        let names = self.insist_on(mount, async |mount| mount.names(directory).await).await;
+        assert_eq!(names.unwrap(), self.model.names(directory), "names in {directory:?}");
+    }
+
+    async fn insist_on<T>(&self, mount: &Mount, call: impl AsyncFn(&Mount) -> Result<T>) -> Result<T> {
+        for _ in 0..REPEATS_MAX {
+            match call(mount).await {
+                Err(Error::Failed) if self.plan.storm.is_some() => tokio::time::sleep(Duration::from_millis(500)).await,
+                result => return result,
+            }
+        }
+        panic!("it fails for ever; {:?}", mount.volume.unsettled());
+    }
+
+    async fn compare_path(&self, mount: &Mount, path: &str) {
+        let found = self.insist_on(mount, async |mount| mount.stat(path).await).await;
+        let Some((entry, mode)) = self.model.entry(path) else {
+            let absent = matches!(found, Err(Error::NotFound | Error::NotDirectory));
+            assert!(absent, "{path} should not be there: {found:?}");
+            return;
+        };
+        let found = found.unwrap_or_else(|error| panic!("{path}: {error:?}"));
+        if let Some(mode) = mode {
+            assert_eq!(found.attributes.mode, mode, "mode of {path}: {:o} {mode:o}", found.attributes.mode);
+        }
+        match entry {
+            Entry::Directory => assert_eq!(found.kind, FileKind::Directory, "{path}"),
+            Entry::Symlink(target) => {
+                assert_eq!(found.kind, FileKind::Symlink, "{path}");
+                let read = self.insist_on(mount, async |mount| mount.volume.read_link(found.node).await).await;
+                assert_eq!(read.unwrap(), target, "{path}");
+            }
+            Entry::File(bytes) => {
+                assert_eq!((found.kind, found.size), (FileKind::File, bytes.len() as u64), "{path}");
+                let read = self.insist_on(mount, async |mount| mount.read(path).await).await;
+                let read = read.unwrap_or_else(|error| panic!("{path} can't be read: {error:?}"));
+                same_bytes(path, &read, &bytes);
+            }
+        }
+    }
+
+    /// All is as in the model.
+    async fn compare(&self, mount: &Mount) {
+        self.compare_names(mount, "").await;
+        for (path, item) in &self.model.items {
+            self.compare_path(mount, path).await;
+            if matches!(item, Item::Directory(_)) {
+                self.compare_names(mount, path).await;
+            }
+        }
+    }
+}
+
+fn same_bytes(what: &str, found: &[u8], expected: &[u8]) {
+    if found == expected {
+        return;
+    }
+    let at = found.iter().zip(expected).position(|(one, other)| one != other);
+    panic!("{what} has other bytes, first at {at:?}:\n{}\ninstead of\n{}", shown(found), shown(expected));
+}
+
+fn shown(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(40)]).into_owned();
+    format!("{text:?} ({} bytes)", bytes.len())
+}

@@ -4,7 +4,9 @@
 
 mod basics;
 mod histories;
+mod model;
 mod mount;
 mod moves;
 mod outsiders;
+mod traces;
 mod weather;

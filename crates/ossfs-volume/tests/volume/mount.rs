@@ -1,8 +1,10 @@
 //! A volume as tests use it: by paths.
 
 use crate::weather::Weather;
-use ossfs_ledger::{Ledger, MemoryLedger, NodeId};
-use ossfs_store::{GetOptions, ListRequest, MemoryStore, ObjectMeta, ObjectStore, Payload, PutOptions};
+use ossfs_ledger::{Change, Ledger, MemoryLedger, NodeId};
+use ossfs_store::{
+    GetOptions, ListRequest, MemoryStore, ObjectMeta, ObjectStore, Payload, PutOptions,
+};
 use ossfs_types::{BucketName, FileKind, Key, Prefix, SystemClock};
 use ossfs_volume::{
     Caller, Error, HandleId, Lookup, NodeAttributes, OpenMode, Result, SetAttributes, Volume, VolumeOptions,
@@ -48,9 +50,15 @@ impl Mount {
         Self { bucket, store, ledger, volume, options }
     }
 
-    /// A new volume over the same bucket and ledger; the old one is as dead as a killed process.
+    /// A new volume over the same bucket and ledger; the old one is as dead as a killed process: what it has under way may
+    /// still arrive, but nobody hears of it.
     pub(crate) fn crash(&mut self) {
         self.volume.close();
+        self.store = Arc::new(self.store.sever());
+        let ledger = MemoryLedger::new();
+        let change = |(key, record)| Change { key, record: Some(record) };
+        ledger.commit(&self.ledger.load().unwrap().into_iter().map(change).collect::<Vec<_>>()).unwrap();
+        self.ledger = Arc::new(ledger);
         self.volume = open(&self.store, &self.ledger, &self.options);
     }
 

@@ -11,6 +11,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+/// A request of a process that was killed may arrive so much later.
+const LATE_MS_MAX: u64 = 5_000;
+
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Storm {
@@ -30,6 +33,10 @@ struct State {
     counts: BTreeMap<&'static str, u64>,
     bytes_in: u64,
     dead: bool,
+    /// Whoever asked is gone: nothing is answered any more.
+    severed: bool,
+    /// Requests under way.
+    in_flight: usize,
 }
 
 #[derive(Debug)]
@@ -47,8 +54,27 @@ impl Weather {
             counts: BTreeMap::new(),
             bytes_in: 0,
             dead: false,
+            severed: false,
+            in_flight: 0,
         };
         Self { inner, state: Mutex::new(state) }
+    }
+
+    /// Whoever asked is killed: requests under way are carried out or not, and none is answered any more. Returns the
+    /// same weather for whoever comes after.
+    pub(crate) fn sever(&self) -> Self {
+        let mut state = self.state.lock().unwrap();
+        state.severed = true;
+        let seed = state.rng.u64(..);
+        let next = Self::new(self.inner.clone());
+        next.delay(state.latency, seed);
+        next.storm(state.storm);
+        next
+    }
+
+    /// Requests under way.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.state.lock().unwrap().in_flight
     }
 
     /// Each request takes up to twice this long, by a generator with this seed.
@@ -93,10 +119,45 @@ impl Weather {
             let after = Duration::from_secs_f64(latency * state.rng.f64());
             (before, after, (state.rng.f64(), state.storm, state.dead))
         };
+        let _in_flight = InFlight::new(&self.state);
+        if self.is_severed() {
+            return std::future::pending().await;
+        }
         if !before.is_zero() {
             tokio::time::sleep(before).await;
         }
-        let (chance, storm, dead) = fate;
+        if self.is_severed() {
+            // It was on its way already: it arrives, or not, and sometimes late.
+            let (arrives, late) = {
+                let mut state = self.state.lock().unwrap();
+                let late = if state.rng.bool() { state.rng.u64(0..LATE_MS_MAX) } else { 0 };
+                (state.rng.bool(), Duration::from_millis(late))
+            };
+            if arrives {
+                tokio::time::sleep(late).await;
+                drop(act().await);
+            }
+            return std::future::pending().await;
+        }
+        let result = self.answer(operation, mutation, after, fate, act).await;
+        if self.is_severed() {
+            return std::future::pending().await;
+        }
+        result
+    }
+
+    fn is_severed(&self) -> bool {
+        self.state.lock().unwrap().severed
+    }
+
+    async fn answer<T>(
+        &self,
+        operation: &'static str,
+        mutation: bool,
+        after: Duration,
+        (chance, storm, dead): (f64, Option<Storm>, bool),
+        act: impl AsyncFnOnce() -> Result<T>,
+    ) -> Result<T> {
         if dead {
             return Err(Error::new(Kind::Unavailable, operation, "the endpoint is dead"));
         }
@@ -120,6 +181,22 @@ impl Weather {
             return Err(unknown());
         }
         result
+    }
+}
+
+/// Counts a request as long as it is under way.
+struct InFlight<'a>(&'a Mutex<State>);
+
+impl<'a> InFlight<'a> {
+    fn new(state: &'a Mutex<State>) -> Self {
+        state.lock().unwrap().in_flight += 1;
+        Self(state)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().in_flight -= 1;
     }
 }
 
