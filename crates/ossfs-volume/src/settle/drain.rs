@@ -1,6 +1,6 @@
 //! Objects that nobody has recorded become nodes: those under a claim, to be moved, and those that stand in the way.
 
-use crate::format::{HIDDEN_DIRECTORY, showable};
+use crate::format::{HIDDEN_DIRECTORY, LEGACY_MARKER_SUFFIX, showable};
 use crate::tree::{Node, Owner, Sighting, Tree};
 use ossfs_ledger::{Name, NodeId};
 use ossfs_types::FileKind;
@@ -21,20 +21,25 @@ impl Tree {
         for name in directories {
             at = self.directory_at(at, name, now)?;
         }
-        let id = match last {
-            None => {
-                self.materialise(at).ok()?;
-                self.sight_marker(at, sighting);
-                if let Some(node) = self.node_mut(at) {
-                    node.wants_marker = true;
-                }
-                at
+        let legacy = last.and_then(|name| name.strip_suffix(LEGACY_MARKER_SUFFIX)).filter(|name| showable(name));
+        let id = match (last, legacy) {
+            (None, _) => self.marker_of(at, sighting)?,
+            (Some(_), Some(name)) => {
+                let directory = self.directory_at(at, name, now)?;
+                self.marker_of(directory, sighting)?
             }
-            Some(name) => self.file_at(at, name, sighting, now)?,
+            (Some(name), None) => self.file_at(at, name, sighting, now)?,
         };
         self.begin_draining(id);
         self.touch(id);
         Some(id)
+    }
+
+    fn marker_of(&mut self, directory: NodeId, sighting: &Sighting) -> Option<NodeId> {
+        self.materialise(directory).ok()?;
+        self.sight_marker(directory, sighting);
+        self.node_mut(directory)?.wants_marker = true;
+        Some(directory)
     }
 
     fn directory_at(&mut self, parent: NodeId, name: &str, now: Instant) -> Option<NodeId> {
