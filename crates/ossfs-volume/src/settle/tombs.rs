@@ -20,8 +20,13 @@ impl Core {
         let ident = self.change(|world| {
             let tree = &mut world.tree;
             let tomb = tree.tomb(key)?.ident.clone();
-            if tree.busy.contains(key) || tree.intent(key).is_some() || tree.is_wanted(key) {
+            if tree.busy.contains(key) || tree.intent(key).is_some() {
                 tree.wait_for(key, Work::Tomb(key.clone()));
+                return None;
+            }
+            if tree.is_wanted(key) {
+                // Most likely it is overwritten by then; if not, whoever wanted it may have gone elsewhere.
+                self.queue.push_at(Work::Tomb(key.clone()), Instant::now() + PAUSE);
                 return None;
             }
             if let Some(until) = tree.quarantine.get(key).copied().filter(|until| *until > Instant::now()) {
