@@ -156,11 +156,19 @@ impl Core {
         let Ok(under) = Prefix::parse(prefix) else { return Ok(false) };
         let mut request = ListRequest::all(under);
         loop {
+            let (asked, ()) = self.ask(|_| ());
             let page = self.store.list(&request).await.map_err(|error| store_error(&error))?;
             {
                 let world = self.world();
-                let path = world.tree.path_in(directory, name).map(|path| path + "/").ok_or(Error::NotFound)?;
-                let owned = |key: &str| matches!(world.tree.owner(key), Owner::Path(at) if at.starts_with(&path));
+                let tree = &world.tree;
+                let path = tree.path_in(directory, name).map(|path| path + "/").ok_or(Error::NotFound)?;
+                // Of keys that were changed meanwhile, the tree knows what became of them.
+                let owned = |key: &str| match tree.owner(key) {
+                    Owner::Path(at) if at.starts_with(&path) => {
+                        !tree.mutated_since(key, asked.sequence()) || tree.at_path(&at).is_some()
+                    }
+                    _ => false,
+                };
                 if page.objects.iter().any(|entry| owned(entry.key.as_str())) {
                     return Ok(true);
                 }
@@ -272,7 +280,9 @@ impl crate::tree::Tree {
         if let Some(id) = self.child(parent, name) {
             let Some(node) = self.node(id) else { return };
             let newer = node.homes.iter().any(|(key, _)| self.mutated_since(key.as_str(), listed.asked));
-            if !node.recorded && !newer {
+            let path = self.path_in(parent, name).filter(|_| node.is_directory());
+            let below = path.is_some_and(|path| self.mutated_below(&format!("{path}/"), listed.asked));
+            if !node.recorded && !newer && !below {
                 self.vanish(id, parent, name);
             }
             return;

@@ -65,7 +65,7 @@ impl Tree {
             }
             if self.child(listed.directory, name).and_then(|id| self.node(id)).is_some_and(|node| node.recorded) {
                 listed.seen.insert(name.into());
-            } else if self.has_records_under(prefix) {
+            } else if self.has_records_under(prefix) || self.mutated_below(prefix, listed.asked) {
                 doubtful.push((*prefix).to_owned());
             } else if self.belongs(listed.directory, name, prefix) {
                 self.sight_directory(listed, name);

@@ -4,7 +4,8 @@
 
 use super::Tree;
 use ossfs_types::Key;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::ops::Bound;
 
 /// The moment at which a question was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,7 +17,7 @@ pub(super) struct Sequences {
     now: u64,
     /// Questions under way, by the moment they were asked.
     asked: BTreeMap<u64, usize>,
-    changed: HashMap<Key, u64>,
+    changed: BTreeMap<Key, u64>,
 }
 
 impl Tree {
@@ -58,10 +59,12 @@ impl Tree {
     pub(crate) fn mutated_since(&self, key: &str, asked: Sequence) -> bool {
         self.busy.contains(key) || self.sequences.changed.get(key).is_some_and(|changed| *changed > asked.0)
     }
+
     /// Whether an answer to a question of that moment may be wrong about some key under a prefix.
     pub(crate) fn mutated_below(&self, prefix: &str, asked: Sequence) -> bool {
-        let below = |key: &Key| key.as_str().starts_with(prefix);
-        let changed = &self.sequences.changed;
-        changed.iter().any(|(key, changed)| *changed > asked.0 && below(key)) || self.busy.iter().any(below)
+        let from = (Bound::Included(prefix), Bound::Unbounded);
+        let below = self.sequences.changed.range::<str, _>(from).take_while(|(key, _)| key.as_str().starts_with(prefix));
+        let mut changed = below.map(|(_, changed)| *changed);
+        changed.any(|changed| changed > asked.0) || self.busy.iter().any(|key| key.as_str().starts_with(prefix))
     }
 }

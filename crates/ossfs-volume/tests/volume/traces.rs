@@ -1,6 +1,7 @@
 //! Histories that once went wrong, as short as they can be.
 
 use crate::mount::{Entry, Mount, file};
+use ossfs_volume::Error;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -38,4 +39,33 @@ async fn an_old_marker_moves_as_a_marker() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     mount.assert_settled_as(&expected).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn garbage_under_a_name_that_is_given_up_again_is_deleted() {
+    let mount = over(&[]).await;
+    mount.write("f", b"1").await.unwrap();
+    mount.settle().await;
+    mount.names("").await.unwrap();
+    mount.rm("f").await.unwrap();
+    let handle = mount.create("f").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    mount.rm("f").await.unwrap();
+    mount.volume.release(handle);
+    mount.assert_settled_as(&tree(&[])).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_directory_that_was_removed_is_not_seen_in_an_answer_that_is_older() {
+    for pause in (0..900).step_by(15) {
+        let mount = over(&[("a/x", "1"), ("a/s/y", "2")]).await;
+        mount.mv("a/x", "g").await.unwrap();
+        mount.mv("a/s/y", "h").await.unwrap();
+        mount.rmdir("a/s").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        assert_eq!(mount.names("a").await.unwrap(), [""; 0], "after {pause} ms");
+        mount.rmdir("a").await.unwrap();
+        assert_eq!(mount.stat("a").await, Err(Error::NotFound), "after {pause} ms");
+        mount.assert_settled_as(&tree(&[("g", "1"), ("h", "2")])).await;
+    }
 }
