@@ -4,7 +4,7 @@ use super::{LOOKS_MAX, store_error};
 use crate::core::Core;
 use crate::errors::{Error, Result};
 use crate::format::{self, Defaults, Described};
-use crate::tree::{Foreign, Node, Sighting};
+use crate::tree::{Foreign, Node, Owner, Sighting};
 use ossfs_ledger::{Ident, NodeId};
 use ossfs_store::{Kind, ObjectMeta, Symlink};
 use ossfs_types::{FileKind, Key, SignedDuration};
@@ -83,12 +83,7 @@ impl Core {
             return if node.attributes.is_some() { Ok(Where::Known) } else { Err(Error::Stale) };
         }
         if node.is_directory() {
-            let mut markers: Vec<Key> = node.homes.iter().map(|(key, _)| key.clone()).collect();
-            if markers.is_empty() {
-                let sources = world.tree.sources(id);
-                markers.extend(sources.iter().filter_map(|source| Key::parse(source).ok()));
-            }
-            return Ok(Where::Markers(markers));
+            return Ok(Where::Markers(markers(&world.tree, id, node)));
         }
         if self.options.trust_listing && !node.native && self.is_fresh(node) {
             return Ok(Where::Listing);
@@ -265,6 +260,26 @@ impl Core {
             _ => target.to_string(),
         }
     }
+}
+
+/// The keys where a directory's marker may be. A listing of the directory above shows old markers only, so that a known one
+/// does not say that there is none at the directory's own key, which goes before.
+fn markers(tree: &crate::tree::Tree, id: NodeId, node: &Node) -> Vec<Key> {
+    let owned = |key: &Key| match tree.owner(key.as_str()) {
+        Owner::Node(owner) => owner == id,
+        Owner::Nobody => false,
+        Owner::Path(_) => true,
+    };
+    let mut markers: Vec<Key> = Vec::new();
+    markers.extend(tree.sources(id).iter().filter_map(|source| Key::parse(source).ok()).filter(owned));
+    let others = node.homes.iter().map(|(key, _)| key);
+    let (own, old): (Vec<&Key>, Vec<&Key>) = others.partition(|key| key.as_str().ends_with('/'));
+    for key in own.into_iter().chain(old) {
+        if !markers.contains(key) {
+            markers.push(key.clone());
+        }
+    }
+    markers
 }
 
 fn node_kind(tree: &crate::tree::Tree, id: NodeId) -> FileKind {

@@ -69,3 +69,11 @@ async fn a_directory_that_was_removed_is_not_seen_in_an_answer_that_is_older() {
         mount.assert_settled_as(&tree(&[("g", "1"), ("h", "2")])).await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_directory_with_two_markers_is_described_by_its_own_key() {
+    let mount = over(&[("a_$folder$", "")]).await;
+    mount.chmod("a", 0o711).await.unwrap();
+    mount.settle().await;
+    assert_eq!(mount.fresh().stat("a").await.unwrap().attributes.mode, 0o711);
+}
