@@ -9,6 +9,7 @@ use ossfs_ledger::Ledger;
 use ossfs_store::ObjectStore;
 use ossfs_types::{FileKind, Prefix};
 use ossfs_volume::{Error, HandleId, OpenMode, Result, VolumeOptions};
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
@@ -17,6 +18,11 @@ use std::time::Duration;
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 const DEPTH_MAX: usize = 3;
 const OPERATIONS: usize = 60;
+/// Objects that were there before the mount.
+const OBJECTS_MAX: usize = 8;
+const STEPS: usize = OBJECTS_MAX + OPERATIONS;
+/// After so many failures no more are looked for.
+const FAILURES_MAX: usize = 10;
 /// A call that the weather made fail is repeated so often.
 const REPEATS_MAX: usize = 300;
 
@@ -53,17 +59,19 @@ struct Open {
 
 struct History {
     plan: Plan,
+    seed: u64,
     rng: fastrand::Rng,
     mount: Mount,
     model: Model,
     opens: Vec<Open>,
+    /// Of the last bytes that were written.
+    counter: usize,
     /// Something was changed that no close or fsync has confirmed.
     unconfirmed: bool,
-    counter: usize,
     log: Log,
 }
 
-/// Runs histories of one kind, each in a runtime of its own; tells which failed.
+/// Runs histories of one kind, each in a runtime of its own; tells which failed, and what is needed for the first to fail.
 fn run(plan: Plan, plain: u64, long: u64) {
     let seeds = match std::env::var("OSSFS_SEED") {
         Ok(seed) => {
@@ -72,30 +80,67 @@ fn run(plan: Plan, plain: u64, long: u64) {
         }
         Err(_) => 0..if std::env::var("OSSFS_LONG").is_ok() { long } else { plain },
     };
-    let mut failed = Vec::new();
+    let mut failed: Vec<(u64, Failure)> = Vec::new();
     for seed in seeds {
-        let log = Log::default();
-        let history = std::panic::catch_unwind(AssertUnwindSafe(|| {
-            fastrand::seed(seed);
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-            runtime.block_on(Box::pin(async {
-                let mut history = History::begin(plan, seed, log.clone()).await;
-                for _ in 0..OPERATIONS {
-                    history.step().await;
-                }
-                history.end().await;
-            }));
-        }));
-        if history.is_err() {
-            println!("seed {seed} failed:\n{}\n", log.lock().unwrap().join("\n"));
-            failed.push(seed);
-            if failed.len() > 10 {
-                break;
-            }
+        failed.extend(failure(plan, seed, &BTreeSet::new()).map(|failure| (seed, failure)));
+        if failed.len() >= FAILURES_MAX {
+            break;
         }
     }
-    assert!(failed.is_empty(), "seeds that failed: {failed:?}");
+    let Some((seed, first)) = failed.first() else { return };
+    println!("seed {seed} failed: {}\n{}\n", first.message, first.log);
+    let needed = shrink(plan, *seed);
+    println!("of that, this is enough: {}\n{}\n", needed.message, needed.log);
+    let heads = failed.iter().map(|(seed, failure)| {
+        let mut lines = failure.message.lines();
+        format!("{seed}: {}", lines.by_ref().take(3).collect::<Vec<_>>().join(" "))
+    });
+    panic!("seeds that failed:\n{}", heads.collect::<Vec<_>>().join("\n"));
+}
+
+/// How a history failed.
+struct Failure {
+    message: String,
+    log: String,
+}
+
+/// Runs one history, without some of its steps.
+fn failure(plan: Plan, seed: u64, skipped: &BTreeSet<usize>) -> Option<Failure> {
+    let log = Log::default();
+    let history = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        fastrand::seed(seed);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(Box::pin(async {
+            let mut history = History::begin(plan, seed, skipped, log.clone()).await;
+            for step in (OBJECTS_MAX..STEPS).filter(|step| !skipped.contains(step)) {
+                history.step(step).await;
+            }
+            history.end().await;
+        }));
+    }));
+    let payload = history.err()?;
+    let message = match payload.downcast::<String>() {
+        Ok(message) => *message,
+        Err(payload) => payload.downcast_ref::<&str>().copied().unwrap_or("no message").to_owned(),
+    };
+    let log = log.lock().unwrap().join("\n");
+    Some(Failure { message, log })
+}
+
+/// Leaves out of a history that fails what is not needed for that.
+fn shrink(plan: Plan, seed: u64) -> Failure {
+    let mut skipped = BTreeSet::new();
+    loop {
+        let before = skipped.len();
+        for step in (0..STEPS).rev() {
+            if skipped.insert(step) && failure(plan, seed, &skipped).is_none() {
+                skipped.remove(&step);
+            }
+        }
+        if skipped.len() == before {
+            return failure(plan, seed, &skipped).expect("it failed just now");
+        }
+    }
 }
 
 #[test]
@@ -134,7 +179,7 @@ fn large_files_in_storms() {
 }
 
 impl History {
-    async fn begin(plan: Plan, seed: u64, log: Log) -> Self {
+    async fn begin(plan: Plan, seed: u64, skipped: &BTreeSet<usize>, log: Log) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         let mut options = VolumeOptions { parallel: *rng.choice(&[2, 4, 32]).unwrap(), ..VolumeOptions::default() };
         if plan.small {
@@ -142,8 +187,11 @@ impl History {
             options.memory_limit = 1 << 20;
         }
         let mount = Mount::with(options);
+        let objects = rng.usize(0..=OBJECTS_MAX);
+        let latency = rng.u64(0..=100);
         let mut history = Self {
             plan,
+            seed,
             mount,
             model: Model::default(),
             opens: Vec::new(),
@@ -152,10 +200,10 @@ impl History {
             log,
             rng,
         };
-        for _ in 0..history.rng.usize(0..8) {
+        for object in (0..objects).filter(|object| !skipped.contains(object)) {
+            history.begin_step(object);
             history.outsider_puts_first().await;
         }
-        let latency = history.rng.u64(0..=100);
         history.mount.store.delay(Duration::from_millis(latency), seed);
         history.mount.store.storm(plan.storm);
         history
@@ -245,7 +293,14 @@ impl History {
         }
     }
 
-    async fn step(&mut self) {
+    /// What a step does follows from its number, so that others can be left out.
+    fn begin_step(&mut self, step: usize) {
+        self.rng = fastrand::Rng::with_seed(self.seed * 1_000 + step as u64);
+        self.counter = step * 10;
+    }
+
+    async fn step(&mut self, step: usize) {
+        self.begin_step(step);
         match self.rng.u8(0..100) {
             0..12 => self.write_whole().await,
             12..18 => self.write_at().await,
