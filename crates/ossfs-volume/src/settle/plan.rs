@@ -264,8 +264,11 @@ impl Tree {
             || node.urgent && node.writers > 0
             || !node.claims.is_empty()
             || children.filter_map(|child| self.node(*child)).any(|child| child.recorded);
-        let visible = self.place(key.as_str()) == key.as_str() && self.tomb(key).is_none();
-        if in_use || !visible {
+        if in_use || self.place(key.as_str()) != key.as_str() {
+            return;
+        }
+        if self.tomb(key).is_some() {
+            self.wait_for(key, Work::Node(id));
             return;
         }
         let parent = node.names.first().map(|(parent, _)| *parent);
