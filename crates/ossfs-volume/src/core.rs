@@ -108,7 +108,9 @@ impl World {
         let mut left = Vec::new();
         for waiter in waiters {
             let settled = node.is_none_or(|node| {
+                // What nobody can name any more need not be settled.
                 !node.recorded
+                    || (node.names.is_empty() && id != NodeId::ROOT)
                     || (node.settled_generation >= waiter.generation
                         && node.settled_attributes_generation >= waiter.attributes_generation)
             });

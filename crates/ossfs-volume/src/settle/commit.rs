@@ -35,7 +35,8 @@ impl Tree {
         if wrote {
             node.settled_generation = node.settled_generation.max(order.intent.generation);
         }
-        if wrote || order.describes {
+        // Elsewhere they count for nothing: the object at the node's own key may be the same but for them.
+        if (wrote || order.describes) && natural.as_ref() == Some(&order.key) {
             let settled = node.settled_attributes_generation.max(order.intent.attributes_generation);
             node.settled_attributes_generation = settled;
         }

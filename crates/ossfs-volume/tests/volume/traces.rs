@@ -77,3 +77,23 @@ async fn a_directory_with_two_markers_is_described_by_its_own_key() {
     mount.settle().await;
     assert_eq!(mount.fresh().stat("a").await.unwrap().attributes.mode, 0o711);
 }
+
+#[tokio::test(start_paused = true)]
+async fn attributes_that_were_written_at_another_key_are_written_at_the_own_one_too() {
+    for pause in (0..600).step_by(20) {
+        let mount = over(&[]).await;
+        mount.write("f", b"1").await.unwrap();
+        mount.mkdir("d").await.unwrap();
+        mount.settle().await;
+        for name in ["f", "d"] {
+            mount.mv(name, "g").await.unwrap();
+            mount.chmod("g", 0o711).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            mount.mv("g", name).await.unwrap();
+        }
+        mount.assert_settled_as(&tree(&[("d/", ""), ("f", "1")])).await;
+        for name in ["f", "d"] {
+            assert_eq!(mount.fresh().stat(name).await.unwrap().attributes.mode, 0o711, "{name} after {pause} ms");
+        }
+    }
+}
