@@ -2,7 +2,6 @@
 
 use crate::Unsettled;
 use crate::core::Core;
-use crate::tree::Node;
 use ossfs_ledger::NodeId;
 
 /// So many failures are told; their number may be large.
@@ -22,7 +21,7 @@ impl Core {
             ..Unsettled::default()
         };
         for (id, node) in tree.nodes() {
-            if id != NodeId::ROOT && node.recorded && is_unsettled(tree, id, node) {
+            if id != NodeId::ROOT && node.recorded && !tree.is_settled(id) {
                 unsettled.nodes += 1;
             }
             if let Some(failure) = &node.failure
@@ -35,18 +34,4 @@ impl Core {
         }
         unsettled
     }
-}
-
-/// Whether the bucket does not show a recorded node as it is.
-fn is_unsettled(tree: &crate::tree::Tree, id: NodeId, node: &Node) -> bool {
-    if node.names.is_empty() {
-        // It goes with its last handle.
-        return node.intent.is_some();
-    }
-    let at_home = match tree.natural_key(id) {
-        None => false,
-        Some(_) if node.is_directory() && !node.wants_marker => true,
-        Some(key) => node.valid_home(key.as_str()).is_some(),
-    };
-    node.is_dirty() || node.has_dirty_attributes() || node.intent.is_some() || node.homes.len() > 1 || !at_home
 }

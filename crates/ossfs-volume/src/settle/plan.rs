@@ -243,13 +243,7 @@ impl Tree {
     /// What a settled node has at other keys is garbage.
     fn bury_extra_homes(&mut self, id: NodeId, key: &Key) {
         let Some(node) = self.node(id) else { return };
-        let legacy = legacy_marker(key);
-        let extra: Vec<Key> = node
-            .homes
-            .iter()
-            .map(|(home, _)| home.clone())
-            .filter(|home| home != key && !(node.is_directory() && home.as_str() == legacy))
-            .collect();
+        let extra: Vec<Key> = extra_homes(node, key).cloned().collect();
         for home in extra {
             self.home_to_tomb(id, &home);
         }
@@ -281,6 +275,20 @@ impl Tree {
         if let Some(parent) = parent {
             self.push_work(Work::Node(parent));
         }
+    }
+
+    /// Whether the bucket shows a recorded node as it is, and nothing else of it.
+    pub(crate) fn is_settled(&self, id: NodeId) -> bool {
+        let Some(node) = self.node(id) else { return true };
+        if node.intent.is_some() {
+            return false;
+        }
+        if node.names.is_empty() {
+            // It goes with its last handle.
+            return true;
+        }
+        let Some(key) = self.natural_key(id) else { return false };
+        matches!(self.needed(id, &key), Needed::Nothing) && extra_homes(node, &key).next().is_none()
     }
 
     /// Prepares an upload that is streamed while a file is being written.
@@ -326,6 +334,13 @@ enum Needed {
 /// The key that a directory's marker has in the form that ends with `_$folder$`.
 fn legacy_marker(key: &Key) -> String {
     format!("{}{LEGACY_MARKER_SUFFIX}", key.as_str().trim_end_matches('/'))
+}
+
+/// The objects of a node, settled at this key, that are garbage.
+fn extra_homes<'a>(node: &'a Node, key: &'a Key) -> impl Iterator<Item = &'a Key> {
+    let legacy = node.is_directory().then(|| legacy_marker(key));
+    let homes = node.homes.iter().map(|(home, _)| home);
+    homes.filter(move |home| *home != key && Some(home.as_str()) != legacy.as_deref())
 }
 
 fn directory_needs(node: &Node, key: &Key) -> Needed {

@@ -144,9 +144,10 @@ impl Tree {
         for source in sources {
             self.set_claim(&source, Some(Claim { directory: id, cursor: None }));
         }
-        self.tidy(id);
         self.want_marker(from.0);
-        self.push_recorded_below(id);
+        for below in self.push_recorded_below(id) {
+            self.tidy(below);
+        }
         Ok(())
     }
 
@@ -237,13 +238,18 @@ impl Tree {
         }
     }
 
-    /// All recorded nodes below a directory that moved must move too.
-    fn push_recorded_below(&mut self, id: NodeId) {
+    /// All recorded nodes below a directory that moved must move too. Returns those that have claims, the higher first.
+    fn push_recorded_below(&mut self, id: NodeId) -> Vec<NodeId> {
         let mut below = vec![id];
+        let mut claiming = Vec::new();
         while let Some(at) = below.pop() {
             let Some(node) = self.node(at).filter(|node| node.recorded) else { continue };
             below.extend(node.directory.iter().flat_map(|directory| directory.children.values()));
+            if !node.claims.is_empty() {
+                claiming.push(at);
+            }
             self.push_work(Work::Node(at));
         }
+        claiming
     }
 }
