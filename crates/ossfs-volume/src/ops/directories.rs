@@ -59,6 +59,7 @@ impl Volume {
         if with_attributes {
             entries.extend(core.entries_with_attributes(directory, left, first).await);
         } else {
+            core.learn_kinds(left).await;
             let world = core.world();
             entries.extend(left.iter().zip(first..).map(|((name, id), at)| {
                 let kind = world.tree.node(*id).filter(|node| !node.kind_is_guess).map(|node| node.kind);
@@ -107,6 +108,25 @@ fn dots(tree: &crate::tree::Tree, directory: NodeId, offset: u64) -> Vec<Directo
 }
 
 impl Core {
+    /// Asks for what a listing can't tell: whether a small object is a file or a symlink.
+    async fn learn_kinds(&self, names: &[(Name, NodeId)]) {
+        let guesses: Vec<NodeId> = {
+            let world = self.world();
+            let guess = |id: &NodeId| world.tree.node(*id).is_some_and(|node| node.kind_is_guess);
+            names.iter().map(|(_, id)| *id).filter(guess).collect()
+        };
+        if guesses.is_empty() || self.options.trust_listing {
+            return;
+        }
+        let parallel = self.options.parallel.max(1);
+        let asked = guesses.into_iter().map(|id| async move {
+            if let Err(error) = self.describe(id).await {
+                tracing::debug!(%error, "an entry of unknown kind");
+            }
+        });
+        stream::iter(asked).buffer_unordered(parallel).collect::<Vec<()>>().await;
+    }
+
     async fn entries_with_attributes(
         &self,
         directory: NodeId,

@@ -99,6 +99,12 @@ impl Volume {
                 if error.kind() == Kind::Archived {
                     tracing::warn!("the object is archived: restore it first (RestoreObject)");
                 }
+                if error.kind() == Kind::Corrupt
+                    && let Some(node) = core.world().tree.node_mut(id)
+                {
+                    // The kernel may have wrong pages: the next open drops them.
+                    node.cached_epoch = None;
+                }
                 return Err(Error::of_store(error.kind()));
             }
             core.after_missing_version(handle, id, &error).await?;

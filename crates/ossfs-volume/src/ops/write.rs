@@ -13,6 +13,9 @@ use std::sync::Arc;
 /// Under pressure no smaller parts are cut, as long as there are few files: a request a megabyte is still cheap.
 const PRESSED_PART_BYTES: u64 = 1 << 20;
 
+/// A file without a name may hold so much of the memory for what was written: one part of this many.
+const NAMELESS_SHARE: u64 = 2;
+
 /// What became of an attempt to change a file's content.
 enum Change {
     Done,
@@ -84,6 +87,12 @@ impl Core {
         }
         if world.content(id).is_some_and(|content| offset < content.fixed_to()) {
             return Ok(Change::Fixed);
+        }
+        let nameless = node.names.is_empty();
+        let held = world.content(id).map_or(0, |content| content.extents.memory_bytes());
+        if nameless && held + bytes.len() as u64 > self.write_limit() / NAMELESS_SHARE {
+            // It has no key to be uploaded to: what it holds stays here until it is closed.
+            return Err(Error::NoSpace);
         }
         let buffered = world.buffered();
         if buffered > 0 && buffered + bytes.len() as u64 > self.write_limit() {

@@ -63,7 +63,8 @@ impl Tree {
     /// Whether an answer to a question of that moment may be wrong about some key under a prefix.
     pub(crate) fn mutated_below(&self, prefix: &str, asked: Sequence) -> bool {
         let from = (Bound::Included(prefix), Bound::Unbounded);
-        let below = self.sequences.changed.range::<str, _>(from).take_while(|(key, _)| key.as_str().starts_with(prefix));
+        let below =
+            self.sequences.changed.range::<str, _>(from).take_while(|(key, _)| key.as_str().starts_with(prefix));
         let mut changed = below.map(|(_, changed)| *changed);
         changed.any(|changed| changed > asked.0) || self.busy.iter().any(|key| key.as_str().starts_with(prefix))
     }

@@ -2,9 +2,7 @@
 
 use crate::weather::Weather;
 use ossfs_ledger::{Change, Ledger, MemoryLedger, NodeId};
-use ossfs_store::{
-    GetOptions, ListRequest, MemoryStore, ObjectMeta, ObjectStore, Payload, PutOptions,
-};
+use ossfs_store::{GetOptions, ListRequest, MemoryStore, ObjectMeta, ObjectStore, Payload, PutOptions};
 use ossfs_types::{BucketName, FileKind, Key, Prefix, SystemClock};
 use ossfs_volume::{
     Caller, Error, HandleId, Lookup, NodeAttributes, OpenMode, Result, SetAttributes, Volume, VolumeOptions,
