@@ -165,7 +165,7 @@ impl Core {
                 // Of keys that were changed meanwhile, the tree knows what became of them.
                 let owned = |key: &str| match tree.owner(key) {
                     Owner::Path(at) if at.starts_with(&path) => {
-                        !tree.mutated_since(key, asked.sequence()) || tree.at_path(&at).is_some()
+                        !tree.mutated_since(key, asked.sequence()) || tree.shows(&at)
                     }
                     _ => false,
                 };

@@ -133,4 +133,10 @@ impl Tree {
         }
         rest.split('/').try_fold(NodeId::ROOT, |at, name| self.child(at, name))
     }
+
+    /// Whether a node is known at a path; a directory, if the path ends with `/`.
+    pub(crate) fn shows(&self, path: &str) -> bool {
+        let node = self.at_path(path).and_then(|id| self.node(id));
+        node.is_some_and(|node| node.is_directory() || !path.ends_with('/'))
+    }
 }
