@@ -1,6 +1,6 @@
 //! Random histories against a reference model: the mount equals it at every step, the bucket once settled.
 //!
-//! `OSSFS_SEED=n` runs one history, `OSSFS_LONG=1` many more.
+//! `OSSFS_SEED=n` runs one history, `OSSFS_LONG=1` many more; `OSSFS_REQUESTS=1` shows the requests of one that fails.
 
 use crate::model::{Item, Model};
 use crate::mount::{Entry, Mount, READ, WRITE};
@@ -206,6 +206,9 @@ impl History {
         }
         history.mount.store.delay(Duration::from_millis(latency), seed);
         history.mount.store.storm(plan.storm);
+        if std::env::var("OSSFS_REQUESTS").is_ok() {
+            history.mount.store.note_in(history.log.clone());
+        }
         history
     }
 

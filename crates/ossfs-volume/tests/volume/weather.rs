@@ -37,6 +37,7 @@ struct State {
     severed: bool,
     /// Requests under way.
     in_flight: usize,
+    notes: Option<Arc<Mutex<Vec<String>>>>,
 }
 
 #[derive(Debug)]
@@ -56,6 +57,7 @@ impl Weather {
             dead: false,
             severed: false,
             in_flight: 0,
+            notes: None,
         };
         Self { inner, state: Mutex::new(state) }
     }
@@ -69,6 +71,7 @@ impl Weather {
         let next = Self::new(self.inner.clone());
         next.delay(state.latency, seed);
         next.storm(state.storm);
+        next.state.lock().unwrap().notes = state.notes.clone();
         next
     }
 
@@ -106,6 +109,7 @@ impl Weather {
     async fn pass<T>(
         &self,
         operation: &'static str,
+        key: &str,
         mutation: bool,
         bytes: u64,
         act: impl AsyncFnOnce() -> Result<T>,
@@ -140,10 +144,25 @@ impl Weather {
             return std::future::pending().await;
         }
         let result = self.answer(operation, mutation, after, fate, act).await;
+        self.note(operation, key, &result);
         if self.is_severed() {
             return std::future::pending().await;
         }
         result
+    }
+
+    /// Tells what was asked, where somebody looks for the cause of a failure.
+    fn note<T>(&self, operation: &str, key: &str, result: &Result<T>) {
+        let notes = &self.state.lock().unwrap().notes;
+        if let Some(notes) = notes {
+            let error = result.as_ref().err().map(|error| format!(": {:?}", error.kind())).unwrap_or_default();
+            notes.lock().unwrap().push(format!("        {operation} {key}{error}"));
+        }
+    }
+
+    /// Requests are noted here.
+    pub(crate) fn note_in(&self, notes: Arc<Mutex<Vec<String>>>) {
+        self.state.lock().unwrap().notes = Some(notes);
     }
 
     fn is_severed(&self) -> bool {
@@ -204,49 +223,49 @@ impl Drop for InFlight<'_> {
 impl ObjectStore for Weather {
     async fn put(&self, key: &Key, payload: Payload, options: &PutOptions) -> Result<Written> {
         let bytes = payload.len();
-        self.pass("Put", true, bytes, async || self.inner.put(key, payload, options).await).await
+        self.pass("Put", key.as_str(), true, bytes, async || self.inner.put(key, payload, options).await).await
     }
 
     async fn get(&self, key: &Key, options: &GetOptions) -> Result<GotObject> {
-        self.pass("Get", false, 0, async || self.inner.get(key, options).await).await
+        self.pass("Get", key.as_str(), false, 0, async || self.inner.get(key, options).await).await
     }
 
     async fn head(&self, key: &Key) -> Result<ObjectMeta> {
-        self.pass("Head", false, 0, async || self.inner.head(key).await).await
+        self.pass("Head", key.as_str(), false, 0, async || self.inner.head(key).await).await
     }
 
     async fn stat(&self, key: &Key) -> Result<ObjectStat> {
-        self.pass("Head", false, 0, async || self.inner.stat(key).await).await
+        self.pass("Head", key.as_str(), false, 0, async || self.inner.stat(key).await).await
     }
 
     async fn list(&self, request: &ListRequest) -> Result<ListPage> {
-        self.pass("List", false, 0, async || self.inner.list(request).await).await
+        self.pass("List", request.prefix.as_str(), false, 0, async || self.inner.list(request).await).await
     }
 
     async fn delete(&self, key: &Key) -> Result<()> {
-        self.pass("Delete", true, 0, async || self.inner.delete(key).await).await
+        self.pass("Delete", key.as_str(), true, 0, async || self.inner.delete(key).await).await
     }
 
     async fn delete_many(&self, keys: &[Key]) -> Result<Vec<Key>> {
-        self.pass("DeleteMany", true, 0, async || self.inner.delete_many(keys).await).await
+        self.pass("DeleteMany", "…", true, 0, async || self.inner.delete_many(keys).await).await
     }
 
     async fn copy(&self, source: &CopySource, key: &Key, options: &CopyOptions) -> Result<Written> {
-        self.pass("Copy", true, 0, async || self.inner.copy(source, key, options).await).await
+        self.pass("Copy", key.as_str(), true, 0, async || self.inner.copy(source, key, options).await).await
     }
 
     async fn append(&self, key: &Key, position: u64, payload: Payload, options: &AppendOptions) -> Result<Appended> {
         let bytes = payload.len();
-        self.pass("Append", true, bytes, async || self.inner.append(key, position, payload, options).await).await
+        self.pass("Append", key.as_str(), true, bytes, async || self.inner.append(key, position, payload, options).await).await
     }
 
     async fn create_upload(&self, key: &Key, options: &PutOptions) -> Result<Upload> {
-        self.pass("CreateUpload", false, 0, async || self.inner.create_upload(key, options).await).await
+        self.pass("CreateUpload", key.as_str(), false, 0, async || self.inner.create_upload(key, options).await).await
     }
 
     async fn upload_part(&self, upload: &Upload, number: PartNumber, payload: Payload) -> Result<Part> {
         let bytes = payload.len();
-        self.pass("UploadPart", false, bytes, async || self.inner.upload_part(upload, number, payload).await).await
+        self.pass("UploadPart", upload.key.as_str(), false, bytes, async || self.inner.upload_part(upload, number, payload).await).await
     }
 
     async fn upload_part_copy(
@@ -256,32 +275,34 @@ impl ObjectStore for Weather {
         source: &CopySource,
         range: ByteRange,
     ) -> Result<Part> {
-        self.pass("UploadPartCopy", false, 0, async || self.inner.upload_part_copy(upload, number, source, range).await)
-            .await
+        self.pass("UploadPartCopy", upload.key.as_str(), false, 0, async || {
+            self.inner.upload_part_copy(upload, number, source, range).await
+        })
+        .await
     }
 
     async fn complete_upload(&self, upload: &Upload, parts: &[Part], forbid_overwrite: bool) -> Result<Written> {
-        self.pass("Complete", true, 0, async || self.inner.complete_upload(upload, parts, forbid_overwrite).await).await
+        self.pass("Complete", upload.key.as_str(), true, 0, async || self.inner.complete_upload(upload, parts, forbid_overwrite).await).await
     }
 
     async fn abort_upload(&self, upload: &Upload) -> Result<bool> {
-        self.pass("Abort", false, 0, async || self.inner.abort_upload(upload).await).await
+        self.pass("Abort", upload.key.as_str(), false, 0, async || self.inner.abort_upload(upload).await).await
     }
 
     async fn list_parts(&self, upload: &Upload, after: Option<PartNumber>) -> Result<PartsPage> {
-        self.pass("ListParts", false, 0, async || self.inner.list_parts(upload, after).await).await
+        self.pass("ListParts", upload.key.as_str(), false, 0, async || self.inner.list_parts(upload, after).await).await
     }
 
     async fn list_uploads(&self, prefix: &Prefix, after: Option<&UploadMarker>) -> Result<UploadsPage> {
-        self.pass("ListUploads", false, 0, async || self.inner.list_uploads(prefix, after).await).await
+        self.pass("ListUploads", prefix.as_str(), false, 0, async || self.inner.list_uploads(prefix, after).await).await
     }
 
     async fn put_symlink(&self, key: &Key, target: &Key, options: &PutOptions) -> Result<()> {
-        self.pass("PutSymlink", true, 0, async || self.inner.put_symlink(key, target, options).await).await
+        self.pass("PutSymlink", key.as_str(), true, 0, async || self.inner.put_symlink(key, target, options).await).await
     }
 
     async fn get_symlink(&self, key: &Key) -> Result<Symlink> {
-        self.pass("GetSymlink", false, 0, async || self.inner.get_symlink(key).await).await
+        self.pass("GetSymlink", key.as_str(), false, 0, async || self.inner.get_symlink(key).await).await
     }
 
     async fn bucket_info(&self) -> Result<BucketInfo> {
