@@ -102,8 +102,10 @@ impl Core {
             Err(error) => return Err(error),
         };
         let ident = ident_of(&meta);
-        // A copy that keeps the metadata carries no token; an equal object is as good as ours.
+        // A copy that keeps the metadata carries no token; an equal object is as good as ours, unless such a one was there
+        // before, perhaps with other metadata.
         let copied = !order.describes
+            && !order.intent.expect.allows(Some(&ident))
             && order.intent.source.as_ref().is_some_and(|(_, source)| {
                 source.size == meta.size && source.crc64.is_some() && source.crc64 == meta.crc64
             });

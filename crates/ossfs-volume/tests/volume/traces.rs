@@ -1,6 +1,7 @@
 //! Histories that once went wrong, as short as they can be.
 
 use crate::mount::{Entry, Mount, file};
+use crate::weather::Storm;
 use ossfs_volume::Error;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -95,5 +96,24 @@ async fn attributes_that_were_written_at_another_key_are_written_at_the_own_one_
         for name in ["f", "d"] {
             assert_eq!(mount.fresh().stat(name).await.unwrap().attributes.mode, 0o711, "{name} after {pause} ms");
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_equal_object_that_was_there_before_is_not_taken_for_a_copy_that_was_lost() {
+    for seed in 0..30 {
+        let mount = over(&[]).await;
+        mount.mkdir("a").await.unwrap();
+        mount.mkdir("b").await.unwrap();
+        mount.chmod("b", 0o711).await.unwrap();
+        mount.settle().await;
+        mount.names("").await.unwrap();
+        mount.store.delay(Duration::from_millis(100), seed);
+        mount.store.storm(Some(Storm { refused: 0.0, lost_answers: 0.0, lost_requests: 0.5 }));
+        mount.rmdir("a").await.unwrap();
+        mount.mv("b", "a").await.unwrap();
+        mount.settle().await;
+        mount.store.storm(None);
+        assert_eq!(mount.fresh().stat("a").await.unwrap().attributes.mode, 0o711, "seed {seed}");
     }
 }
