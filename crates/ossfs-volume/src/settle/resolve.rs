@@ -102,15 +102,30 @@ impl Core {
             Err(error) => return Err(error),
         };
         let ident = ident_of(&meta);
-        // A copy that keeps the metadata carries no token; an equal object is as good as ours, unless such a one was there
-        // before, perhaps with other metadata.
-        let copied = !order.describes
-            && !order.intent.expect.allows(Some(&ident))
-            && order.intent.source.as_ref().is_some_and(|(_, source)| {
-                source.size == meta.size && source.crc64.is_some() && source.crc64 == meta.crc64
-            });
-        let ours = Self::is_ours(&meta, order) || copied;
+        let ours = Self::is_ours(&meta, order) || self.is_copy(order, &meta).await?;
         Ok(if ours { Found::Ours(ident) } else { Found::Other(Some(ident)) })
+    }
+
+    /// Whether an object is a copy that an order was to make. One that keeps the metadata carries no token; an equal object
+    /// is as good as ours, unless such a one was there before, perhaps with other metadata.
+    async fn is_copy(&self, order: &Order, meta: &ObjectMeta) -> Result<bool> {
+        let Some((key, source)) = order.intent.source.as_ref().filter(|_| !order.describes) else { return Ok(false) };
+        if source.size != meta.size || order.intent.expect.allows(Some(&ident_of(meta))) {
+            return Ok(false);
+        }
+        if source.etag == meta.etag {
+            return Ok(true);
+        }
+        // A listing told no checksum.
+        let crc64 = match source.crc64 {
+            Some(crc64) => Some(crc64),
+            None => match self.store.head(key).await {
+                Ok(now) => now.crc64.filter(|_| now.etag == source.etag),
+                Err(error) if error.kind() == Kind::NotFound => None,
+                Err(error) => return Err(error),
+            },
+        };
+        Ok(crc64.is_some() && crc64 == meta.crc64)
     }
 
     async fn look_at_symlink(&self, order: &Order) -> Result<Found> {

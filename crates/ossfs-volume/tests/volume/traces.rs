@@ -117,3 +117,17 @@ async fn an_equal_object_that_was_there_before_is_not_taken_for_a_copy_that_was_
         assert_eq!(mount.fresh().stat("a").await.unwrap().attributes.mode, 0o711, "seed {seed}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_whose_answer_was_lost_is_known_again() {
+    for seed in 0..30 {
+        let mount = over(&[("a/x", "1"), ("a/y", "2")]).await;
+        mount.store.delay(Duration::from_millis(100), seed);
+        mount.store.storm(Some(Storm { refused: 0.0, lost_answers: 0.5, lost_requests: 0.0 }));
+        mount.mv("a", "b").await.unwrap();
+        mount.settle().await;
+        mount.store.storm(None);
+        let keys: Vec<String> = mount.objects().await.into_keys().collect();
+        assert_eq!(keys, ["b/x", "b/y"], "seed {seed}");
+    }
+}
