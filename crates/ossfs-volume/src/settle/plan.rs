@@ -183,8 +183,9 @@ impl Tree {
         if intent.kind == IntentKind::Multipart && held {
             return Step::Idle;
         }
-        let describes =
-            intent.kind != IntentKind::Hide && (intent.kind != IntentKind::Copy || node.has_dirty_attributes());
+        // As it was when the order was made, whatever has been changed since.
+        let dirty = intent.attributes_generation != node.settled_attributes_generation;
+        let describes = intent.kind != IntentKind::Hide && (intent.kind != IntentKind::Copy || dirty);
         self.busy.insert(key.clone());
         Step::Resolve(Box::new(Order::new(key, intent, describes)))
     }

@@ -131,3 +131,18 @@ async fn a_copy_whose_answer_was_lost_is_known_again() {
         assert_eq!(keys, ["b/x", "b/y"], "seed {seed}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_whose_answer_was_lost_is_known_again_though_its_file_was_changed_since() {
+    for seed in 0..60 {
+        let mount = over(&[("a", "1")]).await;
+        mount.store.delay(Duration::from_millis(100), seed);
+        mount.store.storm(Some(Storm { refused: 0.3, lost_answers: 0.4, lost_requests: 0.0 }));
+        while mount.mv("a", "b").await.is_err() {}
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        while mount.chmod("b", 0o711).await.is_err() {}
+        mount.settle().await;
+        mount.store.storm(None);
+        assert_eq!(mount.objects().await.into_keys().collect::<Vec<_>>(), ["b"], "seed {seed}");
+    }
+}
