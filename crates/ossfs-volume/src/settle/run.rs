@@ -35,6 +35,7 @@ impl Core {
     /// Carries a node as far as it gets.
     async fn settle_node(self: &Arc<Self>, id: NodeId) {
         let mut probed = None;
+        let mut moved = false;
         loop {
             let step = self.change(|world| {
                 if let Some(node) = world.tree.node_mut(id) {
@@ -71,8 +72,14 @@ impl Core {
                     let message = "no object has its content any more".to_owned();
                     self.change(|world| world.tree.failed(id, Error::Stale, message, Instant::now()));
                 }
-                Step::Run(order) => self.carry_out(*order).await,
-                Step::Resolve(order) => self.resolve(*order).await,
+                Step::Run(order) => {
+                    moved = true;
+                    self.carry_out(*order).await;
+                }
+                Step::Resolve(order) => {
+                    moved = true;
+                    self.resolve(*order).await;
+                }
             }
             self.world().answer_waiters(id);
         }
@@ -88,6 +95,10 @@ impl Core {
             }
             world.answer_waiters(id);
         });
+        // Who waits for room waited for this to move, even if it has made none.
+        if moved {
+            self.room.notify_waiters();
+        }
     }
 
     /// Waits until the bucket has a node as it is now, or until that fails.

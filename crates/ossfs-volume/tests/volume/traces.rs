@@ -1,8 +1,8 @@
 //! Histories that once went wrong, as short as they can be.
 
-use crate::mount::{Entry, Mount, file};
+use crate::mount::{Entry, Mount, WRITE, file};
 use crate::weather::Storm;
-use ossfs_volume::Error;
+use ossfs_volume::{Error, VolumeOptions};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -145,4 +145,21 @@ async fn a_copy_whose_answer_was_lost_is_known_again_though_its_file_was_changed
         mount.store.storm(None);
         assert_eq!(mount.objects().await.into_keys().collect::<Vec<_>>(), ["b"], "seed {seed}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_waits_for_room_goes_on_after_its_file_has_moved() {
+    let options = VolumeOptions { memory_limit: 1 << 20, part_bytes: 300 << 10, ..VolumeOptions::default() };
+    let mount = Mount::with(options);
+    mount.write("f", b"base").await.unwrap();
+    mount.settle().await;
+    mount.store.delay(Duration::from_millis(100), 7);
+    mount.mv("f", "g").await.unwrap();
+    let handle = mount.open("g", WRITE).await.unwrap();
+    for at in 0..16 {
+        mount.volume.write(handle, 1 + (at << 17), vec![b'x'; 1 << 17].into()).await.unwrap();
+    }
+    mount.close(handle).await.unwrap();
+    mount.settle().await;
+    assert_eq!(mount.object("g").await.len(), 1 + (1 << 21));
 }
