@@ -1,7 +1,7 @@
 //! What is to be settled: each thing once, some of it later, so many at a time.
 
 use crate::tree::Work;
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
@@ -22,6 +22,8 @@ struct State {
     /// Of what is running, what is to be looked at once more.
     again: HashSet<Work>,
     later: BTreeMap<(Instant, u64), Work>,
+    /// Where in `later` a work is: once.
+    due: HashMap<Work, (Instant, u64)>,
     counter: u64,
     closed: bool,
 }
@@ -68,8 +70,15 @@ impl Queue {
 
     pub(super) fn push_at(&self, work: Work, when: Instant) {
         let mut state = self.state();
+        if let Some(due) = state.due.get(&work).copied() {
+            if due.0 <= when {
+                return;
+            }
+            state.later.remove(&due);
+        }
         state.counter += 1;
         let key = (when, state.counter);
+        state.due.insert(work.clone(), key);
         state.later.insert(key, work);
         drop(state);
         self.changed.notify_one();
@@ -95,6 +104,7 @@ impl Queue {
                         break;
                     }
                     let work = entry.remove();
+                    state.due.remove(&work);
                     state.push(work, false);
                 }
                 if let Some(work) = state.ready.pop_front() {
