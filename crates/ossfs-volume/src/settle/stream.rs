@@ -184,19 +184,20 @@ impl Core {
         }
     }
 
-    /// Makes parts of all that is not in one yet: from here on nothing is written until the upload is completed.
+    /// Makes parts of all that is not in one yet; what is written from here on is not in this upload.
     fn cut_rest(&self, order: &mut Order) {
         let id = order.intent.node;
         self.change(|world| {
-            if let Some(node) = world.tree.node(id) {
-                order.intent.generation = node.generation;
-            }
-            world.tree.set_intent(&order.key, Some(order.intent.clone()));
-            world.with_content(id, |content| {
+            let now = world.tree.node(id).map_or(order.intent.generation, |node| node.generation);
+            let sealed = world.with_content(id, |content| {
                 let len = content.extents.len();
                 let part_bytes = self.options.part_bytes.max(len / PART_GROWTH);
-                let Some(stream) = &mut content.stream else { return };
+                let stream = content.stream.as_mut()?;
                 stream.failures = 0;
+                if stream.sealed.is_some() {
+                    return stream.sealed;
+                }
+                stream.sealed = Some(now);
                 while stream.sent_to() < len {
                     let start = stream.sent_to();
                     // What would be too small for a part is in the one before it.
@@ -204,7 +205,10 @@ impl Core {
                     let range = ByteRange::at(start, size).expect("within the file");
                     stream.parts.push(StreamPart { range, state: PartState::Pending { in_flight: false } });
                 }
+                stream.sealed
             });
+            order.intent.generation = sealed.flatten().unwrap_or(now);
+            world.tree.set_intent(&order.key, Some(order.intent.clone()));
         });
     }
 
@@ -284,7 +288,7 @@ fn completing(world: &World, id: NodeId) -> Result<Option<Completing>> {
         .collect();
     match (done, &stream.upload) {
         (Some(parts), Some(upload)) => {
-            Ok(Some(Completing { upload: upload.clone(), parts, size: content.extents.len() }))
+            Ok(Some(Completing { upload: upload.clone(), parts, size: stream.sent_to() }))
         }
         _ if stream.in_flight == 0 && stream.failures > PART_FAILURES_MAX => {
             Err(Error::new(Kind::Unavailable, "UploadPart", "parts of the file could not be uploaded"))

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! no stream --(enough new bytes from the start on)--> streaming --(flush)--> completed: the upload is the base
-//!                                                        |
+//!                                                        |        (sealed meanwhile: what is written goes behind it)
 //!                                                        +--(cut to nothing, unlinked)--> aborted
 //! ```
 //!
@@ -29,6 +29,9 @@ pub(crate) struct Stream {
     pub parts: Vec<StreamPart>,
     /// Parts under way.
     pub in_flight: usize,
+    /// The generation that the upload is completed with, once that has begun: no more parts come to it, however often it
+    /// must be tried, because the first time may have been the last.
+    pub sealed: Option<u64>,
     /// Failures since the file was last asked to be settled.
     pub failures: u32,
 }
@@ -74,7 +77,10 @@ impl Content {
     pub(crate) fn next_part(&self, least: u64, most: u64) -> Option<ByteRange> {
         let start = self.fixed_to();
         let len = self.extents.len();
-        let fresh = self.stream.is_some() || self.extents.is_new_before(len);
+        let fresh = match &self.stream {
+            Some(stream) => stream.sealed.is_none(),
+            None => self.extents.is_new_before(len),
+        };
         let size = (len - start.min(len)).min(most);
         if !fresh || size < least || size == 0 {
             return None;

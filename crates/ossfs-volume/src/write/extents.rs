@@ -134,10 +134,14 @@ impl Extents {
         }
     }
 
-    /// An upload of a generation is the base now: what was not written since is a range of it.
+    /// An upload of a generation is the base now: what was not written since, or is in a part of it, is a range of it.
     pub(crate) fn rebase(&mut self, generation: u64) {
-        let replaced: Vec<ByteRange> =
-            self.map.values().filter(|extent| extent.generation <= generation).map(|extent| extent.range).collect();
+        let replaced: Vec<ByteRange> = self
+            .map
+            .values()
+            .filter(|extent| extent.generation <= generation || extent.source == Source::Sent)
+            .map(|extent| extent.range)
+            .collect();
         for range in replaced {
             self.set(range.start(), range.end(), Source::Base, 0);
         }
