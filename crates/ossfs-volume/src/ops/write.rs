@@ -60,7 +60,9 @@ impl Volume {
                 }
                 Change::Fixed => core.content_settled(id).await?,
                 Change::Full => {
-                    core.make_room();
+                    if !core.make_room() {
+                        return Err(Error::NoSpace);
+                    }
                     // As long as anything is uploaded there is progress.
                     if tokio::time::timeout(core.options.deadline, moved).await.is_err() {
                         tracing::warn!("nothing could be uploaded in time: a write fails");
@@ -177,8 +179,9 @@ impl Core {
         Ok(Change::Done)
     }
 
-    /// Sends what was written on its way to the bucket, because the memory for it is full.
-    fn make_room(self: &Arc<Self>) {
+    /// Sends what was written on its way to the bucket, because the memory for it is full. Returns whether anything can
+    /// be: what has no name any more has no place there.
+    fn make_room(self: &Arc<Self>) -> bool {
         let files: Vec<NodeId> = self.world().contents().map(|(id, _)| id).collect();
         let share = self.write_limit() / (2 * files.len().max(1) as u64);
         let least = share.clamp(PART_BYTES_MIN, PRESSED_PART_BYTES);
@@ -192,15 +195,22 @@ impl Core {
                     || world.tree.node(id).is_some_and(|node| node.task && node.failure.is_none())
             });
             if moving {
-                return;
+                return true;
             }
-            // Nothing is on its way: the file that holds most is settled, though it is still being written.
-            let largest = world.contents().max_by_key(|(_, content)| content.extents.memory_bytes());
-            let Some(id) = largest.map(|(id, _)| id) else { return };
+            // Nothing is on its way: the file that holds most is settled, though it is still being written; one that
+            // failed only if there is no other.
+            let named = |id: &NodeId| world.tree.node(*id).is_some_and(|node| !node.names.is_empty());
+            let weight = |(id, content): &(NodeId, &Content)| {
+                let works = world.tree.node(*id).is_some_and(|node| node.failure.is_none());
+                (works, content.extents.memory_bytes())
+            };
+            let largest = world.contents().filter(|(id, _)| named(id)).max_by_key(weight);
+            let Some((id, _)) = largest else { return false };
             if let Some(node) = world.tree.node_mut(id) {
                 node.urgent = true;
             }
             world.tree.push_work(Work::Node(id));
-        });
+            true
+        })
     }
 }
