@@ -330,6 +330,9 @@ impl History {
             95..97 => self.settle_and_look().await,
             _ => self.crash().await,
         }
+        if self.plan.small {
+            self.close_unnamed().await;
+        }
         self.sample().await;
         if self.rng.u8(0..8) == 0 {
             self.compare(&self.mount).await;
@@ -512,7 +515,11 @@ impl History {
         let content = self.model.files[open.file].bytes.clone();
         match self.rng.u8(0..4) {
             0 | 1 if open.writes => {
-                let bytes = self.bytes();
+                let mut bytes = self.bytes();
+                if !self.is_named(open.file) {
+                    // What has no name has only the memory.
+                    bytes.truncate(100);
+                }
                 let offset = self.rng.usize(0..=content.len() + 10);
                 self.say(format!("write to {:?} at {offset} {}", open.handle, shown(&bytes)));
                 self.write_open(&open, offset, &bytes).await;
@@ -540,6 +547,19 @@ impl History {
         let open = self.opens.swap_remove(at);
         self.say(format!("close {:?}", open.handle));
         self.close(open).await;
+    }
+
+    fn is_named(&self, file: usize) -> bool {
+        self.model.items.values().any(|item| *item == Item::File(file))
+    }
+
+    /// The bytes of a file without a name can go nowhere: they would fill the little memory.
+    async fn close_unnamed(&mut self) {
+        let (named, unnamed) = std::mem::take(&mut self.opens).into_iter().partition(|open| self.is_named(open.file));
+        self.opens = named;
+        for open in unnamed {
+            self.close(open).await;
+        }
     }
 
     async fn settle_and_look(&mut self) {
