@@ -25,6 +25,7 @@ use ossfs_store::ObjectStore;
 use ossfs_types::Clock;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 use tree::Tree;
 
 /// How often a look is taken at what is not settled, besides when something was.
@@ -44,7 +45,8 @@ impl Volume {
         clock: Arc<dyn Clock>,
         options: VolumeOptions,
     ) -> Result<Self, LedgerError> {
-        let tree = Tree::load(options.prefix.clone(), ledger.load()?);
+        let mut tree = Tree::load(options.prefix.clone(), ledger.load()?);
+        tree.quarantine_tombs(Instant::now() + settle::QUARANTINE);
         let core = Arc::new(Core::new(store, ledger, clock, options, tree));
         settle::spawn(&core);
         core.change(|_| ());

@@ -62,8 +62,12 @@ impl Core {
         self.give_up(&order, &Error::new(Kind::Precondition, "settle", "somebody else keeps changing this object"));
     }
 
+    /// An order has failed. What it has begun to upload is ended before it is tried again.
     pub(super) fn give_up(&self, order: &Order, error: &Error) {
-        self.change(|world| world.tree.abandon(order));
+        self.change(|world| match order.upload() {
+            Some(_) => world.tree.leave_pending(order),
+            None => world.tree.abandon(order),
+        });
         self.note_failure(order.intent.node, error);
     }
 

@@ -4,7 +4,7 @@ use super::plan::Order;
 use crate::format::LEGACY_MARKER_SUFFIX;
 use crate::tree::{Failure, Tree};
 use ossfs_ledger::{Expect, Ident, IntentKind, NodeId};
-use ossfs_types::Key;
+use ossfs_types::{FileKind, Key};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -34,6 +34,10 @@ impl Tree {
         node.failure = None;
         if wrote {
             node.settled_generation = node.settled_generation.max(order.intent.generation);
+            if node.kind == FileKind::File && !node.is_dirty() {
+                // A process before this one may have written it.
+                node.size = ident.size;
+            }
         }
         // Elsewhere they count for nothing: the object at the node's own key may be the same but for them.
         if (wrote || order.describes) && natural.as_ref() == Some(&order.key) {

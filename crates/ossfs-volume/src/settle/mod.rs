@@ -25,4 +25,5 @@ mod upload;
 
 pub(crate) use carry::ident_of;
 pub(crate) use queue::Queue;
+pub(crate) use resolve::QUARANTINE;
 pub(crate) use run::spawn;

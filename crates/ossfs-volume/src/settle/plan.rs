@@ -8,6 +8,7 @@ use super::upload::{Completing, Snapshot};
 use crate::format::{HIDDEN_DIRECTORY, LEGACY_MARKER_SUFFIX};
 use crate::tree::{Node, Tree, Work};
 use ossfs_ledger::{Expect, Ident, Intent, IntentKind, NodeId};
+use ossfs_store::{Upload, UploadId};
 use ossfs_types::Key;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -55,6 +56,12 @@ impl Order {
     fn new(key: &Key, intent: Intent, describes: bool) -> Self {
         Self { key: key.clone(), intent, describes, snapshot: None, completing: None }
     }
+
+    /// The upload that it has begun and that may not have ended.
+    pub(super) fn upload(&self) -> Option<Upload> {
+        let id = UploadId::parse(self.intent.upload.as_deref()?)?;
+        Some(Upload { key: self.key.clone(), id })
+    }
 }
 
 impl Tree {
@@ -67,7 +74,7 @@ impl Tree {
             return Step::Later(failure.retry_at);
         }
         if let Some(key) = node.intent.clone() {
-            return self.resume(&key);
+            return self.resume(&key, now);
         }
         if let Some(hidden) = node.hide.clone() {
             let Some((from, ident)) = node.any_valid_home().cloned() else { return Step::Lost };
@@ -172,7 +179,7 @@ impl Tree {
     }
 
     /// The intent of a node is pending: a streamed upload to go on with, or an order whose end nobody knows.
-    fn resume(&mut self, key: &Key) -> Step {
+    fn resume(&mut self, key: &Key, now: Instant) -> Step {
         let Some(intent) = self.intent(key).cloned() else { return Step::Idle };
         let Some(node) = self.node(intent.node) else { return Step::Idle };
         let held = node.writers > 0 && !node.urgent;
@@ -182,6 +189,9 @@ impl Tree {
         }
         if intent.kind == IntentKind::Multipart && held {
             return Step::Idle;
+        }
+        if let Some(until) = self.quarantine.get(key).filter(|until| **until > now) {
+            return Step::Later(*until);
         }
         // As it was when the order was made, whatever has been changed since.
         let dirty = intent.attributes_generation != node.settled_attributes_generation;

@@ -5,16 +5,14 @@ use super::plan::Order;
 use crate::core::Core;
 use crate::format::conflict_name;
 use ossfs_ledger::{Expect, Ident, IntentKind};
-use ossfs_store::{
-    CopyOptions, CopySource, Error, Kind, ObjectMeta, PutOptions, Result, Upload, UploadId, WriteHeaders,
-};
+use ossfs_store::{CopyOptions, CopySource, Error, Kind, ObjectMeta, PutOptions, Result, Upload, WriteHeaders};
 use ossfs_types::Key;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long a request that got no answer may still change its key: longer than OSS works on one whose client has gone.
-pub(super) const QUARANTINE: Duration = Duration::from_secs(15);
+pub(crate) const QUARANTINE: Duration = Duration::from_secs(15);
 /// How often an order is sent again at once that was not applied.
 const REPEATS_MAX: u32 = 3;
 
@@ -29,19 +27,24 @@ impl Core {
             if streaming {
                 return self.finish_stream(order).await;
             }
-            if let Some(id) = order.intent.upload.as_deref().and_then(UploadId::parse) {
-                let upload = Upload { key: order.key.clone(), id };
-                if let Err(error) = self.end_upload(&upload).await {
-                    return self.leave(&order, &error);
-                }
+            if let Some(upload) = order.upload()
+                && let Err(error) = self.end_upload(&upload).await
+            {
+                return self.leave(&order, &error);
             }
         }
         match self.look(&order).await {
             Ok(Look::Ours(ident)) => self.change(|world| self.committed(world, &order, &ident)),
             Ok(Look::AsBefore | Look::Foreign) => self.change(|world| {
-                // It may still land: the key is left alone for a while.
-                world.tree.quarantine.insert(order.key.clone(), Instant::now() + QUARANTINE);
-                world.tree.abandon(&order);
+                // It may still land: the key is left alone for a while, and looked at once more.
+                let ended = order.upload().is_some() || world.tree.quarantine.contains_key(&order.key);
+                if ended {
+                    world.tree.quarantine.remove(&order.key);
+                    world.tree.abandon(&order);
+                } else {
+                    world.tree.quarantine.insert(order.key.clone(), Instant::now() + QUARANTINE);
+                    world.tree.leave_pending(&order);
+                }
             }),
             Err(error) => self.leave(&order, &error),
         }
@@ -243,6 +246,10 @@ impl Core {
     /// What an order takes its bytes from has been changed by somebody else.
     pub(super) async fn follow_source(&self, order: &Order) {
         let id = order.intent.node;
+        if order.upload().is_some() {
+            let error = Error::new(Kind::Precondition, "settle", "the version before is another one now");
+            return self.leave(order, &error);
+        }
         let source = match &order.intent.source {
             Some((key, _)) => key.clone(),
             None => order.key.clone(),

@@ -124,8 +124,9 @@ impl Core {
         let mut parts = match sent {
             Ok(parts) => parts,
             Err(error) => {
-                if let Err(left) = self.end_upload(&upload).await {
-                    tracing::warn!(error = %left, "an upload that failed could not be aborted");
+                match self.end_upload(&upload).await {
+                    Ok(()) => self.renounce_upload(order),
+                    Err(left) => tracing::warn!(error = %left, "an upload that failed could not be aborted yet"),
                 }
                 return Err(error);
             }
@@ -142,6 +143,13 @@ impl Core {
         order.intent.upload = Some(upload.id.as_str().into());
         self.change(|world| world.tree.set_intent(&order.key, Some(order.intent.clone())));
         self.ledger.sync().map_err(|error| Error::new(Kind::Unavailable, "settle", error.to_string()))
+    }
+
+    /// The upload is gone: the order is as it was before.
+    fn renounce_upload(&self, order: &mut Order) {
+        order.intent.kind = IntentKind::Put;
+        order.intent.upload = None;
+        self.change(|world| world.tree.set_intent(&order.key, Some(order.intent.clone())));
     }
 
     async fn send_part(

@@ -115,9 +115,28 @@ impl Tree {
                 (key, _) => tracing::error!(?key, "a record of the ledger is of another kind than its key"),
             }
         }
+        tree.renounce_lost_content();
         tree.touched.clear();
         tree.work = tree.nodes.keys().map(|id| Work::Node(*id)).chain(tree.work).collect();
         tree
+    }
+
+    /// What was written and is neither in the bucket nor staged is lost with the process that held it: a file is again the
+    /// version that the bucket has, or is about to have.
+    fn renounce_lost_content(&mut self) {
+        for node in self.nodes.values_mut().filter(|node| node.kind == FileKind::File && node.is_dirty()) {
+            let intent = node.intent.as_ref().and_then(|key| self.intents.get(key));
+            if node.current.is_some() {
+                node.settled_generation = node.generation;
+            } else if let Some(intent) = intent {
+                node.generation = intent.generation;
+            }
+        }
+    }
+
+    /// Requests of a process before this one may still arrive until then: what was to be deleted is left alone.
+    pub(crate) fn quarantine_tombs(&mut self, until: Instant) {
+        self.quarantine.extend(self.tombs.keys().map(|key| (key.clone(), until)));
     }
 
     pub(crate) fn node(&self, id: NodeId) -> Option<&Node> {
