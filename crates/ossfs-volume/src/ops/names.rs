@@ -278,6 +278,8 @@ impl Core {
         }
         self.check_key(parent, name, directory)?;
         if directory {
+            // Which marker tells its attributes must be known before it moves.
+            self.describe(id).await?;
             self.check_not_below_itself(id, parent)?;
             self.check_descendants(id, parent, name).await?;
         }

@@ -1,7 +1,6 @@
 //! How orders end: one transaction each.
 
-use super::plan::Order;
-use crate::format::LEGACY_MARKER_SUFFIX;
+use super::plan::{Order, legacy_marker};
 use crate::tree::{Failure, Tree};
 use ossfs_ledger::{Expect, Ident, IntentKind, NodeId};
 use ossfs_types::{FileKind, Key};
@@ -49,13 +48,11 @@ impl Tree {
             node.hide = None;
         }
         // A home that is wanted elsewhere stays until it is there; one that nobody wants is garbage.
-        let legacy = natural
-            .as_ref()
-            .filter(|_| node.is_directory())
-            .map(|key| format!("{}{LEGACY_MARKER_SUFFIX}", key.as_str().trim_end_matches('/')));
+        let directory = node.is_directory();
         let extra: Vec<Key> = node.homes.iter().map(|(key, _)| key.clone()).collect();
         for key in extra {
-            let desired = Some(&key) == natural.as_ref() || Some(key.as_str()) == legacy.as_deref();
+            let old_marker = natural.as_ref().filter(|natural| directory && **natural != order.key).map(legacy_marker);
+            let desired = Some(&key) == natural.as_ref() || Some(key.as_str()) == old_marker.as_deref();
             if key != order.key && !desired {
                 self.home_to_tomb(id, &key);
                 // The copy was made on the condition that it is this object.

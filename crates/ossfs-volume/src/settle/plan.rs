@@ -136,7 +136,10 @@ impl Tree {
             if *until > now {
                 return Step::Later(*until);
             }
-            self.quarantine.remove(key);
+            // A pending order still has to be looked at for the last time.
+            if self.intent(key).is_none() {
+                self.quarantine.remove(key);
+            }
         }
         if self.busy.contains(key) {
             self.wait_for(key, Work::Node(id));
@@ -343,13 +346,14 @@ enum Needed {
 }
 
 /// The key that a directory's marker has in the form that ends with `_$folder$`.
-fn legacy_marker(key: &Key) -> String {
+pub(super) fn legacy_marker(key: &Key) -> String {
     format!("{}{LEGACY_MARKER_SUFFIX}", key.as_str().trim_end_matches('/'))
 }
 
-/// The objects of a node, settled at this key, that are garbage.
+/// The objects of a node, settled at this key, that are garbage. A directory keeps an old marker only as long as it has none
+/// at its own key: the two would tell different things.
 fn extra_homes<'a>(node: &'a Node, key: &'a Key) -> impl Iterator<Item = &'a Key> {
-    let legacy = node.is_directory().then(|| legacy_marker(key));
+    let legacy = (node.is_directory() && node.valid_home(key.as_str()).is_none()).then(|| legacy_marker(key));
     let homes = node.homes.iter().map(|(home, _)| home);
     homes.filter(move |home| *home != key && Some(home.as_str()) != legacy.as_deref())
 }

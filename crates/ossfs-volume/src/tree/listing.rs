@@ -163,6 +163,10 @@ impl Tree {
         } else {
             node.set_home(&sighting.key, sighting.ident.clone());
         }
+        // Markers of the own form go before old ones.
+        if let Some(node) = self.node_mut(id) {
+            node.homes.sort_by_key(|(key, _)| !key.as_str().ends_with('/'));
+        }
     }
 
     fn sight_file(&mut self, listed: &mut Listed, name: &str, sighting: &Sighting) {
