@@ -185,6 +185,9 @@ impl Core {
             let node = tree.node_mut(id).ok_or(Error::NotFound)?;
             node.attributes = node.attributes.or(Some(described.attributes));
             node.foreign = Foreign::Known(foreign);
+            if node.learn_kind(&described) {
+                tree.touch(id);
+            }
             return Ok(true);
         }
         let sighting = Sighting { key: key.clone(), ident, kind: Some(described.kind), native: false };

@@ -199,7 +199,9 @@ impl Core {
             self.learn_foreign(id, &meta);
             self.change(|world| {
                 if let Some(node) = world.tree.node_mut(id).filter(|node| node.attributes.is_none()) {
-                    node.attributes = Some(self.described(&meta, node.is_directory(), false).attributes);
+                    let described = self.described(&meta, node.is_directory(), false);
+                    node.learn_kind(&described);
+                    node.attributes = Some(described.attributes);
                 }
             });
         }

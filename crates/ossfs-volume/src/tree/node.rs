@@ -1,5 +1,6 @@
 //! Nodes: what is known of a file, directory or symlink, and what it is to become.
 
+use crate::format::Described;
 use ossfs_ledger::{Ident, Name, NodeId, NodeRecord};
 use ossfs_store::Metadata;
 use ossfs_types::{Attributes, FileKind, Key};
@@ -139,6 +140,20 @@ impl Node {
         self.kind == FileKind::Directory
     }
 
+    /// What its object says that it is, where only a listing had suggested it. Returns whether that was news.
+    pub(crate) fn learn_kind(&mut self, described: &Described) -> bool {
+        if !self.kind_is_guess || self.is_directory() {
+            return false;
+        }
+        self.kind_is_guess = false;
+        self.kind = described.kind;
+        self.size = described.size;
+        if let Some(target) = &described.symlink_in_header {
+            self.target = Some(target.as_slice().into());
+        }
+        true
+    }
+
     /// Whether the content here is newer than the bucket's.
     pub(crate) fn is_dirty(&self) -> bool {
         self.generation != self.settled_generation
@@ -199,6 +214,8 @@ impl Node {
             attributes_generation: record.attributes_generation,
             settled_attributes_generation: record.settled_attributes_generation,
             wants_marker: record.wants_marker,
+            // Who asks for the attributes learns the kind with them.
+            kind_is_guess: record.attributes.is_none() && record.kind != FileKind::Directory,
             ..Self::new(record.kind)
         }
     }

@@ -163,3 +163,23 @@ async fn a_write_that_waits_for_room_goes_on_after_its_file_has_moved() {
     mount.settle().await;
     assert_eq!(mount.object("g").await.len(), 1 + (1 << 21));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_symlink_is_one_as_soon_as_it_has_moved_with_its_directory() {
+    let mount = Mount::new();
+    mount.mkdir("a").await.unwrap();
+    mount.symlink("a/link", "to").await.unwrap();
+    mount.settle().await;
+    let mut mount = mount.fresh();
+    mount.store.delay(Duration::from_millis(100), 7);
+    mount.mv("a", "b").await.unwrap();
+    mount.mv("b/link", "c").await.unwrap();
+    let expected = [("b".to_owned(), Entry::Directory), ("c".to_owned(), Entry::Symlink(b"to".to_vec()))].into();
+    assert_eq!(mount.tree().await, expected);
+    mount.crash();
+    for _ in 0..20 {
+        assert_eq!(mount.tree().await, expected);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    mount.assert_settled_as(&expected).await;
+}
