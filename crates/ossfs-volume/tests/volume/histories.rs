@@ -604,6 +604,8 @@ impl History {
         }
         self.mount.settle().await;
         self.mount.store.storm(None);
+        // What was lost on the way may arrive now.
+        tokio::time::sleep(Duration::from_secs(20)).await;
         self.compare(&self.mount).await;
         self.say("a fresh mount".into());
         self.compare(&self.mount.fresh()).await;

@@ -8,11 +8,16 @@ use ossfs_store::{
 };
 use ossfs_types::{ByteRange, Key, Prefix};
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// A request of a process that was killed may arrive so much later.
-const LATE_MS_MAX: u64 = 5_000;
+/// A request of a process that was killed, or one that got no answer, may arrive so much later.
+const LATE_MS_MAX: u64 = 10_000;
+
+/// A request without whoever asked.
+type Late = Option<Pin<Box<dyn Future<Output = ()> + Send>>>;
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,7 +26,7 @@ pub(crate) struct Storm {
     pub refused: f64,
     /// Of 1: mutations that are applied, but answered `Unknown`.
     pub lost_answers: f64,
-    /// Of 1: mutations that are not applied, and answered `Unknown`.
+    /// Of 1: mutations that are not applied, or some seconds later, and answered `Unknown`.
     pub lost_requests: f64,
 }
 
@@ -112,6 +117,7 @@ impl Weather {
         key: &str,
         mutation: bool,
         bytes: u64,
+        late: Late,
         act: impl AsyncFnOnce() -> Result<T>,
     ) -> Result<T> {
         let (before, after, fate) = {
@@ -143,7 +149,7 @@ impl Weather {
             }
             return std::future::pending().await;
         }
-        let result = self.answer(operation, mutation, after, fate, act).await;
+        let result = self.answer(operation, mutation, late, after, fate, act).await;
         self.note(operation, key, &result);
         if self.is_severed() {
             return std::future::pending().await;
@@ -165,6 +171,20 @@ impl Weather {
         self.state.lock().unwrap().notes = Some(notes);
     }
 
+    fn arrive_late(&self, operation: &'static str, late: Late) {
+        let mut state = self.state.lock().unwrap();
+        let Some(late) = late.filter(|_| state.rng.bool()) else { return };
+        let wait = Duration::from_millis(state.rng.u64(0..LATE_MS_MAX));
+        let notes = state.notes.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            late.await;
+            if let Some(notes) = notes {
+                notes.lock().unwrap().push(format!("        {operation} arrives late"));
+            }
+        });
+    }
+
     fn is_severed(&self) -> bool {
         self.state.lock().unwrap().severed
     }
@@ -173,6 +193,7 @@ impl Weather {
         &self,
         operation: &'static str,
         mutation: bool,
+        late: Late,
         after: Duration,
         (chance, storm, dead): (f64, Option<Storm>, bool),
         act: impl AsyncFnOnce() -> Result<T>,
@@ -192,6 +213,7 @@ impl Weather {
         }
         let unknown = || Error::new(Kind::Unknown, operation, "lost in the weather");
         if mutation && chance < storm.refused + storm.lost_requests {
+            self.arrive_late(operation, late);
             return Err(unknown());
         }
         let result = act().await;
@@ -223,49 +245,68 @@ impl Drop for InFlight<'_> {
 impl ObjectStore for Weather {
     async fn put(&self, key: &Key, payload: Payload, options: &PutOptions) -> Result<Written> {
         let bytes = payload.len();
-        self.pass("Put", key.as_str(), true, bytes, async || self.inner.put(key, payload, options).await).await
+        let late: Late = {
+            let inner = self.inner.clone();
+            let key = key.clone();
+            let payload = payload.clone();
+            let options = options.clone();
+            Some(Box::pin(async move { drop(inner.put(&key, payload, &options).await) }))
+        };
+        self.pass("Put", key.as_str(), true, bytes, late, async || self.inner.put(key, payload, options).await).await
     }
 
     async fn get(&self, key: &Key, options: &GetOptions) -> Result<GotObject> {
-        self.pass("Get", key.as_str(), false, 0, async || self.inner.get(key, options).await).await
+        self.pass("Get", key.as_str(), false, 0, None, async || self.inner.get(key, options).await).await
     }
 
     async fn head(&self, key: &Key) -> Result<ObjectMeta> {
-        self.pass("Head", key.as_str(), false, 0, async || self.inner.head(key).await).await
+        self.pass("Head", key.as_str(), false, 0, None, async || self.inner.head(key).await).await
     }
 
     async fn stat(&self, key: &Key) -> Result<ObjectStat> {
-        self.pass("Head", key.as_str(), false, 0, async || self.inner.stat(key).await).await
+        self.pass("Head", key.as_str(), false, 0, None, async || self.inner.stat(key).await).await
     }
 
     async fn list(&self, request: &ListRequest) -> Result<ListPage> {
-        self.pass("List", request.prefix.as_str(), false, 0, async || self.inner.list(request).await).await
+        self.pass("List", request.prefix.as_str(), false, 0, None, async || self.inner.list(request).await).await
     }
 
     async fn delete(&self, key: &Key) -> Result<()> {
-        self.pass("Delete", key.as_str(), true, 0, async || self.inner.delete(key).await).await
+        let late: Late = {
+            let inner = self.inner.clone();
+            let key = key.clone();
+            Some(Box::pin(async move { drop(inner.delete(&key).await) }))
+        };
+        self.pass("Delete", key.as_str(), true, 0, late, async || self.inner.delete(key).await).await
     }
 
     async fn delete_many(&self, keys: &[Key]) -> Result<Vec<Key>> {
-        self.pass("DeleteMany", "…", true, 0, async || self.inner.delete_many(keys).await).await
+        self.pass("DeleteMany", "…", true, 0, None, async || self.inner.delete_many(keys).await).await
     }
 
     async fn copy(&self, source: &CopySource, key: &Key, options: &CopyOptions) -> Result<Written> {
-        self.pass("Copy", key.as_str(), true, 0, async || self.inner.copy(source, key, options).await).await
+        let late: Late = {
+            let inner = self.inner.clone();
+            let source = source.clone();
+            let key = key.clone();
+            let options = options.clone();
+            Some(Box::pin(async move { drop(inner.copy(&source, &key, &options).await) }))
+        };
+        self.pass("Copy", key.as_str(), true, 0, late, async || self.inner.copy(source, key, options).await).await
     }
 
     async fn append(&self, key: &Key, position: u64, payload: Payload, options: &AppendOptions) -> Result<Appended> {
         let bytes = payload.len();
-        self.pass("Append", key.as_str(), true, bytes, async || self.inner.append(key, position, payload, options).await).await
+        self.pass("Append", key.as_str(), true, bytes, None, async || self.inner.append(key, position, payload, options).await).await
     }
 
     async fn create_upload(&self, key: &Key, options: &PutOptions) -> Result<Upload> {
-        self.pass("CreateUpload", key.as_str(), false, 0, async || self.inner.create_upload(key, options).await).await
+        self.pass("CreateUpload", key.as_str(), false, 0, None, async || self.inner.create_upload(key, options).await).await
     }
 
     async fn upload_part(&self, upload: &Upload, number: PartNumber, payload: Payload) -> Result<Part> {
         let bytes = payload.len();
-        self.pass("UploadPart", upload.key.as_str(), false, bytes, async || self.inner.upload_part(upload, number, payload).await).await
+        self.pass("UploadPart", upload.key.as_str(), false, bytes, None, async || self.inner.upload_part(upload, number, payload).await).await
     }
 
     async fn upload_part_copy(
@@ -275,34 +316,47 @@ impl ObjectStore for Weather {
         source: &CopySource,
         range: ByteRange,
     ) -> Result<Part> {
-        self.pass("UploadPartCopy", upload.key.as_str(), false, 0, async || {
+        self.pass("UploadPartCopy", upload.key.as_str(), false, 0, None, async || {
             self.inner.upload_part_copy(upload, number, source, range).await
         })
         .await
     }
 
     async fn complete_upload(&self, upload: &Upload, parts: &[Part], forbid_overwrite: bool) -> Result<Written> {
-        self.pass("Complete", upload.key.as_str(), true, 0, async || self.inner.complete_upload(upload, parts, forbid_overwrite).await).await
+        let late: Late = {
+            let inner = self.inner.clone();
+            let upload = upload.clone();
+            let parts = parts.to_vec();
+            Some(Box::pin(async move { drop(inner.complete_upload(&upload, &parts, forbid_overwrite).await) }))
+        };
+        self.pass("Complete", upload.key.as_str(), true, 0, late, async || self.inner.complete_upload(upload, parts, forbid_overwrite).await).await
     }
 
     async fn abort_upload(&self, upload: &Upload) -> Result<bool> {
-        self.pass("Abort", upload.key.as_str(), false, 0, async || self.inner.abort_upload(upload).await).await
+        self.pass("Abort", upload.key.as_str(), false, 0, None, async || self.inner.abort_upload(upload).await).await
     }
 
     async fn list_parts(&self, upload: &Upload, after: Option<PartNumber>) -> Result<PartsPage> {
-        self.pass("ListParts", upload.key.as_str(), false, 0, async || self.inner.list_parts(upload, after).await).await
+        self.pass("ListParts", upload.key.as_str(), false, 0, None, async || self.inner.list_parts(upload, after).await).await
     }
 
     async fn list_uploads(&self, prefix: &Prefix, after: Option<&UploadMarker>) -> Result<UploadsPage> {
-        self.pass("ListUploads", prefix.as_str(), false, 0, async || self.inner.list_uploads(prefix, after).await).await
+        self.pass("ListUploads", prefix.as_str(), false, 0, None, async || self.inner.list_uploads(prefix, after).await).await
     }
 
     async fn put_symlink(&self, key: &Key, target: &Key, options: &PutOptions) -> Result<()> {
-        self.pass("PutSymlink", key.as_str(), true, 0, async || self.inner.put_symlink(key, target, options).await).await
+        let late: Late = {
+            let inner = self.inner.clone();
+            let key = key.clone();
+            let target = target.clone();
+            let options = options.clone();
+            Some(Box::pin(async move { drop(inner.put_symlink(&key, &target, &options).await) }))
+        };
+        self.pass("PutSymlink", key.as_str(), true, 0, late, async || self.inner.put_symlink(key, target, options).await).await
     }
 
     async fn get_symlink(&self, key: &Key) -> Result<Symlink> {
-        self.pass("GetSymlink", key.as_str(), false, 0, async || self.inner.get_symlink(key).await).await
+        self.pass("GetSymlink", key.as_str(), false, 0, None, async || self.inner.get_symlink(key).await).await
     }
 
     async fn bucket_info(&self) -> Result<BucketInfo> {
