@@ -287,9 +287,7 @@ fn completing(world: &World, id: NodeId) -> Result<Option<Completing>> {
         })
         .collect();
     match (done, &stream.upload) {
-        (Some(parts), Some(upload)) => {
-            Ok(Some(Completing { upload: upload.clone(), parts, size: stream.sent_to() }))
-        }
+        (Some(parts), Some(upload)) => Ok(Some(Completing { upload: upload.clone(), parts, size: stream.sent_to() })),
         _ if stream.in_flight == 0 && stream.failures > PART_FAILURES_MAX => {
             Err(Error::new(Kind::Unavailable, "UploadPart", "parts of the file could not be uploaded"))
         }

@@ -297,16 +297,23 @@ impl ObjectStore for Weather {
 
     async fn append(&self, key: &Key, position: u64, payload: Payload, options: &AppendOptions) -> Result<Appended> {
         let bytes = payload.len();
-        self.pass("Append", key.as_str(), true, bytes, None, async || self.inner.append(key, position, payload, options).await).await
+        self.pass("Append", key.as_str(), true, bytes, None, async || {
+            self.inner.append(key, position, payload, options).await
+        })
+        .await
     }
 
     async fn create_upload(&self, key: &Key, options: &PutOptions) -> Result<Upload> {
-        self.pass("CreateUpload", key.as_str(), false, 0, None, async || self.inner.create_upload(key, options).await).await
+        self.pass("CreateUpload", key.as_str(), false, 0, None, async || self.inner.create_upload(key, options).await)
+            .await
     }
 
     async fn upload_part(&self, upload: &Upload, number: PartNumber, payload: Payload) -> Result<Part> {
         let bytes = payload.len();
-        self.pass("UploadPart", upload.key.as_str(), false, bytes, None, async || self.inner.upload_part(upload, number, payload).await).await
+        self.pass("UploadPart", upload.key.as_str(), false, bytes, None, async || {
+            self.inner.upload_part(upload, number, payload).await
+        })
+        .await
     }
 
     async fn upload_part_copy(
@@ -329,7 +336,10 @@ impl ObjectStore for Weather {
             let parts = parts.to_vec();
             Some(Box::pin(async move { drop(inner.complete_upload(&upload, &parts, forbid_overwrite).await) }))
         };
-        self.pass("Complete", upload.key.as_str(), true, 0, late, async || self.inner.complete_upload(upload, parts, forbid_overwrite).await).await
+        self.pass("Complete", upload.key.as_str(), true, 0, late, async || {
+            self.inner.complete_upload(upload, parts, forbid_overwrite).await
+        })
+        .await
     }
 
     async fn abort_upload(&self, upload: &Upload) -> Result<bool> {
@@ -337,11 +347,13 @@ impl ObjectStore for Weather {
     }
 
     async fn list_parts(&self, upload: &Upload, after: Option<PartNumber>) -> Result<PartsPage> {
-        self.pass("ListParts", upload.key.as_str(), false, 0, None, async || self.inner.list_parts(upload, after).await).await
+        self.pass("ListParts", upload.key.as_str(), false, 0, None, async || self.inner.list_parts(upload, after).await)
+            .await
     }
 
     async fn list_uploads(&self, prefix: &Prefix, after: Option<&UploadMarker>) -> Result<UploadsPage> {
-        self.pass("ListUploads", prefix.as_str(), false, 0, None, async || self.inner.list_uploads(prefix, after).await).await
+        self.pass("ListUploads", prefix.as_str(), false, 0, None, async || self.inner.list_uploads(prefix, after).await)
+            .await
     }
 
     async fn put_symlink(&self, key: &Key, target: &Key, options: &PutOptions) -> Result<()> {
@@ -352,7 +364,10 @@ impl ObjectStore for Weather {
             let options = options.clone();
             Some(Box::pin(async move { drop(inner.put_symlink(&key, &target, &options).await) }))
         };
-        self.pass("PutSymlink", key.as_str(), true, 0, late, async || self.inner.put_symlink(key, target, options).await).await
+        self.pass("PutSymlink", key.as_str(), true, 0, late, async || {
+            self.inner.put_symlink(key, target, options).await
+        })
+        .await
     }
 
     async fn get_symlink(&self, key: &Key) -> Result<Symlink> {
