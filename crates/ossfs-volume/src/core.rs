@@ -165,6 +165,10 @@ pub(crate) struct Core {
     pub room: Notify,
     /// Something was settled.
     pub progress: Notify,
+    /// Bytes that went on their way to the store.
+    pub sent: Arc<AtomicU64>,
+    /// When the store last refused for good to delete something.
+    pub deletion_refused: Mutex<Option<Instant>>,
     world: Mutex<World>,
     /// Keys that can't be shown and were logged.
     hidden: Mutex<HashSet<String>>,
@@ -196,6 +200,8 @@ impl Core {
             asking: Semaphore::new(options.parallel.max(1)),
             room: Notify::new(),
             progress: Notify::new(),
+            sent: Arc::default(),
+            deletion_refused: Mutex::default(),
             world: Mutex::new(world),
             hidden: Mutex::default(),
             handles: AtomicU64::new(1),
@@ -238,6 +244,26 @@ impl Core {
         let mut world = self.world();
         let sequence = world.tree.ask();
         (Asked { core: self, sequence }, look(&world))
+    }
+
+    /// Waits for something as long as anything gets on: bytes on their way count. `None` once nothing did for the deadline.
+    pub(crate) async fn as_long_as_it_gets_on<T>(&self, waited_for: impl Future<Output = T>) -> Option<T> {
+        tokio::pin!(waited_for);
+        let mut sent = self.sent.load(Ordering::Relaxed);
+        loop {
+            tokio::select! {
+                biased;
+                arrived = &mut waited_for => return Some(arrived),
+                () = self.progress.notified() => {}
+                () = self.room.notified() => {}
+                () = tokio::time::sleep(self.options.deadline) => {
+                    let before = std::mem::replace(&mut sent, self.sent.load(Ordering::Relaxed));
+                    if sent == before {
+                        return None;
+                    }
+                }
+            }
+        }
     }
 
     pub(crate) fn new_handle(&self) -> HandleId {

@@ -26,7 +26,7 @@ use ossfs_types::Clock;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use tree::Tree;
+use tree::{Tree, Work};
 
 /// How often a look is taken at what is not settled, besides when something was.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
@@ -65,6 +65,20 @@ impl Volume {
             // It is late only if something was settled between the look and the wait.
             let _ = tokio::time::timeout(LOOK_INTERVAL, progress).await;
         }
+    }
+
+    /// Settles what is open for writing too, as it is now: nobody may ever close it.
+    pub fn settle_open_files(&self) {
+        self.core.change(|world| {
+            let open: Vec<NodeId> =
+                world.tree.nodes().filter(|(_, node)| node.recorded && node.writers > 0).map(|(id, _)| id).collect();
+            for id in open {
+                if let Some(node) = world.tree.node_mut(id) {
+                    node.urgent = true;
+                }
+                world.tree.push_work(Work::Node(id));
+            }
+        });
     }
 
     /// Settles nothing more. What is not in the bucket stays in the ledger.

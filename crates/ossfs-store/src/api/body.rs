@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use ossfs_types::{Crc64, Crc64Digest};
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// Bytes to send: a list of shared chunks. Cloning copies no bytes, so a repetition sends the same ones.
@@ -13,12 +14,27 @@ pub struct Payload {
     chunks: Arc<[Bytes]>,
     len: u64,
     crc64: Arc<OnceLock<Crc64>>,
+    sent: Option<Arc<AtomicU64>>,
 }
 
 impl Payload {
     /// No bytes.
     pub fn empty() -> Self {
         Self::from(Vec::<Bytes>::new())
+    }
+
+    /// The same bytes; those that go on their way are added to `sent`, once for each attempt.
+    #[must_use]
+    pub fn counted_in(mut self, sent: Arc<AtomicU64>) -> Self {
+        self.sent = Some(sent);
+        self
+    }
+
+    /// Notes that bytes are on their way.
+    pub(crate) fn note_sent(&self, bytes: usize) {
+        if let Some(sent) = &self.sent {
+            sent.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
     }
 
     /// Number of bytes.
@@ -49,7 +65,7 @@ impl Payload {
 impl From<Vec<Bytes>> for Payload {
     fn from(chunks: Vec<Bytes>) -> Self {
         let len = chunks.iter().map(|chunk| chunk.len() as u64).sum();
-        Self { chunks: chunks.into(), len, crc64: Arc::default() }
+        Self { chunks: chunks.into(), len, crc64: Arc::default(), sent: None }
     }
 }
 

@@ -1,7 +1,8 @@
 //! Files are opened, read and closed.
 
+use super::names::Making;
 use super::store_error;
-use crate::core::{Core, Handle};
+use crate::core::{Core, Handle, World};
 use crate::errors::{Error, Result};
 use crate::read::{Stream, Version};
 use crate::tree::Work;
@@ -41,7 +42,7 @@ impl Volume {
             core.writable()?;
         }
         core.describe(node).await.map_err(|error| if error == Error::NotFound { Error::Stale } else { error })?;
-        let handle = core.open(node, mode)?;
+        let handle = core.open(&mut core.world(), node, mode)?;
         if mode.truncate {
             if let Err(error) = core.set_size(node, 0).await {
                 self.release(handle.handle);
@@ -64,13 +65,13 @@ impl Volume {
         caller: Caller,
     ) -> Result<(NodeAttributes, Opened)> {
         let core = &self.core;
-        // The hold keeps the settler from putting the empty file before it is open.
-        let id = core.make_node(parent, name, FileKind::File, permissions, None, caller).await?;
-        let opened = core.open(id, mode)?;
-        let mut world = core.world();
-        let node = world.tree.node_mut(id).ok_or(Error::Failed)?;
-        node.lookups += 1;
-        Ok((core.view(&world.tree, id)?, opened))
+        let new = Making { kind: FileKind::File, mode: permissions, target: None };
+        // Open before the settler sees it: it would put an empty object.
+        core.make_node(parent, name, new, caller, |world, id| {
+            let opened = core.open(world, id, mode)?;
+            Ok((core.refer_to_new(world, id)?, opened))
+        })
+        .await
     }
 
     /// Reads up to `len` bytes; fewer only at the end of the file.
@@ -156,9 +157,8 @@ impl Volume {
 }
 
 impl Core {
-    fn open(&self, id: NodeId, mode: OpenMode) -> Result<Opened> {
+    fn open(&self, world: &mut World, id: NodeId, mode: OpenMode) -> Result<Opened> {
         let handle = self.new_handle();
-        let mut world = self.world();
         let node = world.tree.node_mut(id).ok_or(Error::Stale)?;
         match node.kind {
             FileKind::File => {}

@@ -1,6 +1,6 @@
 //! Names become nodes.
 
-use super::{LOOKS_MAX, store_error, valid_name};
+use super::{LOOKS_MAX, store_error};
 use crate::core::Core;
 use crate::errors::{Error, Result};
 use crate::format::{HIDDEN_DIRECTORY, LEGACY_MARKER_SUFFIX, aliased};
@@ -28,8 +28,8 @@ pub(super) enum Known {
 impl Volume {
     /// Looks a name up in a directory. If it is there the caller refers to the node once more.
     pub async fn lookup(&self, parent: NodeId, name: &OsStr) -> Result<Lookup> {
-        let name = valid_name(parent, name)?;
         let core = &self.core;
+        let name = core.valid_name(parent, name)?;
         for _ in 0..LOOKS_MAX {
             let id = match core.resolve_name(parent, name).await? {
                 Known::Node(id) => id,

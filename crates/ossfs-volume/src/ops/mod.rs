@@ -23,13 +23,14 @@ use std::ffi::OsStr;
 /// How often a call looks again because things moved while it asked.
 const LOOKS_MAX: usize = 16;
 
-/// Checks a name that is to be looked up or made in a directory.
-fn valid_name(parent: NodeId, name: &OsStr) -> Result<&str> {
-    let name = if parent == NodeId::ROOT { check_first_name(name)? } else { check_name(name)? };
-    Ok(name)
-}
-
 impl Core {
+    /// Checks a name that is to be looked up or made in a directory.
+    fn valid_name<'a>(&self, parent: NodeId, name: &'a OsStr) -> Result<&'a str> {
+        // Below a prefix no name is the beginning of a key.
+        let first = parent == NodeId::ROOT && self.options.prefix.as_str().is_empty();
+        Ok(if first { check_first_name(name)? } else { check_name(name)? })
+    }
+
     /// Refuses changes on a read-only volume.
     fn writable(&self) -> Result<()> {
         if self.options.read_only { Err(Error::ReadOnly) } else { Ok(()) }

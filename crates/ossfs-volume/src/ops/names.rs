@@ -1,8 +1,8 @@
 //! Names are made, moved and removed. Each call is one transaction of the ledger, answered before the bucket follows.
 
 use super::lookup::Known;
-use super::{LOOKS_MAX, store_error, valid_name};
-use crate::core::Core;
+use super::{LOOKS_MAX, store_error};
+use crate::core::{Core, World};
 use crate::errors::{Error, Result};
 use crate::format::{HIDDEN_DIRECTORY, SYMLINK_TARGET_BYTES_MAX};
 use crate::tree::{Gone, NewNode, Node};
@@ -13,8 +13,17 @@ use ossfs_types::limits::KEY_BYTES_MAX;
 use ossfs_types::{Attributes, FileKind, MODE_PERMISSION_BITS, Prefix};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use tokio::time::Instant;
+
+/// What is to be made.
+pub(super) struct Making {
+    pub kind: FileKind,
+    /// Permission bits.
+    pub mode: u32,
+    /// Of symlinks.
+    pub target: Option<Arc<[u8]>>,
+}
 
 impl Volume {
     /// Makes a directory. `mode` has the permission bits, with the umask applied already. The caller refers to the node.
@@ -25,7 +34,7 @@ impl Volume {
         mode: u32,
         caller: Caller,
     ) -> Result<NodeAttributes> {
-        self.core.make(parent, name, FileKind::Directory, mode, None, caller).await
+        self.core.make(parent, name, Making { kind: FileKind::Directory, mode, target: None }, caller).await
     }
 
     /// Makes a symlink. The caller refers to the node.
@@ -43,7 +52,9 @@ impl Volume {
             return Err(Error::NameTooLong);
         }
         let target: Arc<[u8]> = target.as_bytes().into();
-        self.core.make(parent, name, FileKind::Symlink, 0o777, Some(target), caller).await
+        self.core
+            .make(parent, name, Making { kind: FileKind::Symlink, mode: 0o777, target: Some(target) }, caller)
+            .await
     }
 
     /// Where a symlink points.
@@ -95,8 +106,8 @@ impl Volume {
     ) -> Result<()> {
         let core = &self.core;
         core.writable()?;
-        let name = valid_name(parent, name)?;
-        let new_name = valid_name(new_parent, new_name)?;
+        let name = core.valid_name(parent, name)?;
+        let new_name = core.valid_name(new_parent, new_name)?;
         if new_parent == NodeId::ROOT && new_name == HIDDEN_DIRECTORY {
             return Err(Error::NotPermitted);
         }
@@ -135,34 +146,28 @@ impl Volume {
 }
 
 impl Core {
-    async fn make(
-        &self,
-        parent: NodeId,
-        name: &OsStr,
-        kind: FileKind,
-        mode: u32,
-        target: Option<Arc<[u8]>>,
-        caller: Caller,
-    ) -> Result<NodeAttributes> {
-        let id = self.make_node(parent, name, kind, mode, target, caller).await?;
-        let mut world = self.world();
-        let node = world.tree.node_mut(id).ok_or(Error::Failed)?;
-        node.lookups += 1;
+    async fn make(&self, parent: NodeId, name: &OsStr, new: Making, caller: Caller) -> Result<NodeAttributes> {
+        self.make_node(parent, name, new, caller, |world, id| self.refer_to_new(world, id)).await
+    }
+
+    /// Counts the caller's reference to a node that was just made.
+    pub(super) fn refer_to_new(&self, world: &mut World, id: NodeId) -> Result<NodeAttributes> {
+        world.tree.node_mut(id).ok_or(Error::Failed)?.lookups += 1;
         self.view(&world.tree, id)
     }
 
-    /// Makes a node at a name that is free. Nothing refers to it yet.
-    pub(super) async fn make_node(
+    /// Makes a node at a name that is free; `then` sees it before anybody else does.
+    pub(super) async fn make_node<R>(
         &self,
         parent: NodeId,
         name: &OsStr,
-        kind: FileKind,
-        mode: u32,
-        target: Option<Arc<[u8]>>,
+        new: Making,
         caller: Caller,
-    ) -> Result<NodeId> {
+        then: impl FnOnce(&mut World, NodeId) -> Result<R>,
+    ) -> Result<R> {
+        let Making { kind, mode, target } = new;
         self.writable()?;
-        let name = valid_name(parent, name)?;
+        let name = self.valid_name(parent, name)?;
         self.check_key(parent, name, kind == FileKind::Directory)?;
         if parent == NodeId::ROOT && name == HIDDEN_DIRECTORY {
             return Err(Error::NotPermitted);
@@ -195,7 +200,7 @@ impl Core {
                 let new = NewNode { kind, attributes, target: target.clone() };
                 let made = tree.create(parent, &name.into(), new, Instant::now()).map_err(|Gone| Error::NotFound)?;
                 touch_directory(tree, parent, now);
-                Ok(made)
+                then(world, made)
             });
             return made;
         }
@@ -204,7 +209,8 @@ impl Core {
 
     async fn remove(&self, parent: NodeId, name: &OsStr, directory: bool) -> Result<()> {
         self.writable()?;
-        let name = valid_name(parent, name)?;
+        self.may_delete()?;
+        let name = self.valid_name(parent, name)?;
         for _ in 0..LOOKS_MAX {
             let id = match self.resolve_name(parent, name).await? {
                 Known::Node(id) => id,
@@ -246,6 +252,12 @@ impl Core {
             }
         }
         Err(Error::Failed)
+    }
+
+    /// Fails early where the store has refused for good to delete, for as long as what it says is believed.
+    fn may_delete(&self) -> Result<()> {
+        let refused = *self.deletion_refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.time_left(refused, self.options.metadata_ttl).is_zero() { Ok(()) } else { Err(Error::Denied) }
     }
 
     /// What was known of a name was wrong: it is asked again.

@@ -64,7 +64,7 @@ impl Volume {
                         return Err(Error::NoSpace);
                     }
                     // As long as anything is uploaded there is progress.
-                    if tokio::time::timeout(core.options.deadline, moved).await.is_err() {
+                    if core.as_long_as_it_gets_on(moved).await.is_none() {
                         tracing::warn!("nothing could be uploaded in time: a write fails");
                         return Err(Error::Failed);
                     }

@@ -232,14 +232,7 @@ impl Core {
             }
             Err(error) => return Err(error),
         }
-        self.change(|world| {
-            let directory = world.tree.at_path(&text[..text.rfind('/').map_or(0, |slash| slash + 1)]);
-            let directory = directory.and_then(|id| world.tree.node_mut(id)?.directory.as_mut());
-            // The next listing shows it.
-            if let Some(directory) = directory {
-                directory.complete = None;
-            }
-        });
+        self.change(|world| world.tree.list_again(&aside));
         Ok(aside)
     }
 

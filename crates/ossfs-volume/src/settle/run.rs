@@ -135,18 +135,9 @@ impl Core {
             return Ok(());
         }
         self.queue.push_first(Work::Node(id));
-        self.await_answer(answered).await
-    }
-
-    /// Waits as long as anything moves.
-    async fn await_answer(&self, mut answered: oneshot::Receiver<Result<()>>) -> Result<()> {
-        loop {
-            tokio::select! {
-                answer = &mut answered => return answer.unwrap_or(Err(Error::Failed)),
-                () = self.progress.notified() => {}
-                () = self.room.notified() => {}
-                () = tokio::time::sleep(self.options.deadline) => return Err(Error::Failed),
-            }
+        match self.as_long_as_it_gets_on(answered).await {
+            Some(answer) => answer.unwrap_or(Err(Error::Failed)),
+            None => Err(Error::Failed),
         }
     }
 

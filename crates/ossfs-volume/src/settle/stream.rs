@@ -118,7 +118,9 @@ impl Core {
             tokio::spawn(async move {
                 let number = u32::try_from(job.index + 1).ok().and_then(PartNumber::new);
                 let sent = match number {
-                    Some(number) => core.store.upload_part(&job.upload, number, job.payload).await,
+                    Some(number) => {
+                        core.store.upload_part(&job.upload, number, job.payload.counted_in(core.sent.clone())).await
+                    }
                     None => Err(Error::new(Kind::Invalid, "UploadPart", "the file has too many parts")),
                 };
                 core.part_ended(id, &job.upload, job.index, sent);

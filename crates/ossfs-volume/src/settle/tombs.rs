@@ -6,6 +6,7 @@ use crate::tree::Work;
 use ossfs_ledger::Ident;
 use ossfs_store::Kind;
 use ossfs_types::Key;
+use std::sync::PoisonError;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -52,6 +53,14 @@ impl Core {
             world.tree.busy.remove(key);
             match outcome {
                 Ok(()) => world.tree.set_tomb(key, None),
+                // It was unlinked, but the bucket keeps it: so it is shown again.
+                Err(error) if error.kind() == Kind::Denied => {
+                    tracing::warn!(%error, "the bucket refuses to delete: what was removed is shown again");
+                    world.tree.set_tomb(key, None);
+                    world.tree.list_again(key);
+                    let mut refused = self.deletion_refused.lock().unwrap_or_else(PoisonError::into_inner);
+                    *refused = Some(Instant::now());
+                }
                 Err(error) => {
                     tracing::warn!(%error, "not deleted");
                     if error.kind() == Kind::Unknown {

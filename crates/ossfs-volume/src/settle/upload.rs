@@ -106,7 +106,7 @@ impl Core {
                 }
             }
         }
-        Ok(Payload::from(chunks))
+        Ok(Payload::from(chunks).counted_in(self.sent.clone()))
     }
 
     async fn upload_parts(&self, order: &mut Order, extents: &Extents, base: Option<&(Key, Ident)>) -> Result<Ident> {

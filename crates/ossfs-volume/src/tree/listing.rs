@@ -262,6 +262,17 @@ impl Tree {
         }
     }
 
+    /// The directory that shows a key is listed anew when it is asked for.
+    pub(crate) fn list_again(&mut self, key: &Key) {
+        let place = self.place(key.as_str()).into_owned();
+        let above = place.trim_end_matches('/').rfind('/').map_or("", |slash| &place[..=slash]);
+        let directory = self.at_path(above).and_then(|id| self.node_mut(id)?.directory.as_mut());
+        if let Some(directory) = directory {
+            directory.complete = None;
+            directory.missing.clear();
+        }
+    }
+
     /// A node without records is not there any more.
     pub(crate) fn vanish(&mut self, id: NodeId, parent: NodeId, name: &str) {
         self.detach(id, parent, name);

@@ -116,6 +116,10 @@ async fn live(
     let outcome = if told_to_end && session.unmount(&mut signals).await.is_interrupted() {
         ending::Outcome::ToldAgain
     } else {
+        if told_to_end {
+            // Whoever has a file open there can't write to it any more.
+            volume.settle_open_files();
+        }
         let limit = told_to_end.then_some(mounting.deadline);
         ending::settle(|| volume.unsettled(), volume.settled(), &mut signals, limit, mounting.deadline).await
     };
