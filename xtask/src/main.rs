@@ -1,7 +1,7 @@
 //! `cargo xtask`: everything that is done with this repository besides `cargo build`.
 //!
-//! Each command is a module. None of them knows a shell, a fixed target directory or a network address: tools are
-//! found on PATH or installed below the target directory that cargo names.
+//! Each command is a module. None of them knows a fixed target directory or a network address: tools are found on PATH or
+//! installed below the target directory that cargo names. None uses a shell but the demo, which shows what is typed there.
 
 mod bench;
 mod demo;
@@ -29,7 +29,7 @@ enum Command {
     /// Ends with the line `N passed, N failed, N skipped`; a step that is not a test (format, lints, docs, a build)
     /// counts as one failure when it fails. Missing system packages are installed when run as root.
     Test(test::Arguments),
-    /// Build, start an OSS server on this machine and show the main job working against it
+    /// Build, start an OSS server on this machine, mount a bucket of it and show what that is like
     Demo(demo::Arguments),
     /// Measure throughput and processor time
     Bench(bench::Arguments),

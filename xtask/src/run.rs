@@ -46,6 +46,13 @@ pub(crate) struct Task {
     command: Command,
     shown: String,
     deadline: Duration,
+    /// Cleans up: an interruption neither keeps it from running nor ends it.
+    uninterrupted: bool,
+}
+
+/// What `cargo run` says of xtask itself.
+fn is_of_our_package(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
 }
 
 /// How a child ended.
@@ -59,8 +66,12 @@ impl Task {
     pub(crate) fn new(program: impl AsRef<OsStr>, deadline: Duration) -> Task {
         let mut command = Command::new(program.as_ref());
         command.stdin(Stdio::null()).process_group(0);
+        // Build scripts that look at these would run again for the next `cargo build`, and all that depends on them.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_our_package(name)) {
+            command.env_remove(name);
+        }
         let shown = Path::new(program.as_ref()).file_name().unwrap_or(program.as_ref());
-        Task { shown: shown.to_string_lossy().into_owned(), command, deadline }
+        Task { shown: shown.to_string_lossy().into_owned(), command, deadline, uninterrupted: false }
     }
 
     pub(crate) fn arg(mut self, argument: impl AsRef<OsStr>) -> Task {
@@ -83,10 +94,27 @@ impl Task {
         self
     }
 
-    /// Puts a folder before all others on the child's PATH.
-    pub(crate) fn path_first(self, folder: PathBuf) -> Task {
+    pub(crate) fn without_env(mut self, name: impl AsRef<OsStr>) -> Task {
+        self.command.env_remove(name);
+        self
+    }
+
+    /// Shows this as the command line.
+    pub(crate) fn shown_as(mut self, line: impl Into<String>) -> Task {
+        self.shown = line.into();
+        self
+    }
+
+    /// Runs although, and even while, we are told to end; its deadline stands.
+    pub(crate) fn even_if_interrupted(mut self) -> Task {
+        self.uninterrupted = true;
+        self
+    }
+
+    /// Puts folders before all others on the child's PATH.
+    pub(crate) fn path_first(self, first: impl IntoIterator<Item = PathBuf>) -> Task {
         let old = std::env::var_os("PATH").unwrap_or_default();
-        let folders = std::iter::once(folder).chain(std::env::split_paths(&old));
+        let folders = first.into_iter().chain(std::env::split_paths(&old));
         let joined: OsString = std::env::join_paths(folders).unwrap_or(old.clone());
         self.env("PATH", joined)
     }
@@ -109,6 +137,16 @@ impl Task {
     pub(crate) fn run_for_output(self) -> Result<Ended> {
         println!("  $ {}", self.shown);
         self.keep_output(false)
+    }
+
+    /// Runs it and gives what it wrote to stdout, if it ended well. Nothing is shown.
+    pub(crate) fn output_quietly(self) -> Result<String> {
+        let shown = self.shown.clone();
+        let ended = self.keep_output(false)?;
+        if !ended.status.success() {
+            bail!("`{shown}` failed");
+        }
+        Ok(ended.output)
     }
 
     /// True if it could be run and ended well. Nothing is shown.
@@ -139,7 +177,7 @@ impl Task {
     }
 
     fn spawn(&mut self) -> Result<Child> {
-        if interrupted() {
+        if interrupted() && !self.uninterrupted {
             bail!("interrupted");
         }
         self.command.spawn().with_context(|| format!("cannot run {}", self.shown))
@@ -152,7 +190,7 @@ impl Task {
                 end_group(&child, Signal::KILL);
                 return Ok(status);
             }
-            if interrupted() {
+            if interrupted() && !self.uninterrupted {
                 end(&mut child)?;
                 bail!("interrupted");
             }

@@ -18,6 +18,9 @@ const INSTALL_DEADLINE: Duration = Duration::from_secs(15 * 60);
 /// Interpreters that the SDK suites run on, preferred first.
 const PYTHONS: [&str; 5] = ["python3", "python3.14", "python3.13", "python3.12", "python3.11"];
 
+const COMPILER: &str = "cc";
+const FUSERMOUNT: &str = "fusermount3";
+
 struct Need {
     name: &'static str,
     why: &'static str,
@@ -26,13 +29,21 @@ struct Need {
     dnf: &'static [&'static str],
 }
 
-const NEEDS: [Need; 2] = [
+const NEEDS: [Need; 3] = [
     Need {
-        name: "cc",
+        name: COMPILER,
         why: "links Rust programs and builds the C of cryptography crates",
         found: || probe("cc", &["--version"]),
         apt: &["gcc", "libc6-dev"],
         dnf: &["gcc"],
+    },
+    Need {
+        name: FUSERMOUNT,
+        why: "mounts in the tests",
+        // Who has only that of FUSE 2 can mount too.
+        found: || probe("fusermount3", &["-V"]) || probe("fusermount", &["-V"]),
+        apt: &["fuse3"],
+        dnf: &["fuse3"],
     },
     Need {
         name: "python3 (3.11 or later, with venv)",
@@ -62,9 +73,10 @@ pub(crate) fn ensure_prerequisites(may_install: bool) -> Result<()> {
     components(may_install)
 }
 
-/// What a build needs; the rest is for tests.
-pub(crate) fn ensure_compiler(may_install: bool) -> Result<()> {
-    let missing: Vec<&Need> = NEEDS.iter().filter(|need| need.name == "cc" && !(need.found)()).collect();
+/// What a build and a mount need; the rest is for tests.
+pub(crate) fn ensure_for_demo(may_install: bool) -> Result<()> {
+    let needed = NEEDS.iter().filter(|need| [COMPILER, FUSERMOUNT].contains(&need.name));
+    let missing: Vec<&Need> = needed.filter(|need| !(need.found)()).collect();
     if missing.is_empty() { Ok(()) } else { install(&missing, may_install) }
 }
 

@@ -20,7 +20,7 @@ fn cargo_task(context: &Context, most: Duration) -> Task {
     let task = Task::new(cargo(), context.deadline(most)).dir(&context.workspace.root);
     let task = if context.long { task.env("OSSFS_LONG", "1") } else { task };
     match &context.nextest {
-        Some(folder) => task.path_first(folder.clone()),
+        Some(folder) => task.path_first([folder.clone()]),
         None => task,
     }
 }

@@ -43,14 +43,12 @@ impl Volume {
         }
         core.describe(node).await.map_err(|error| if error == Error::NotFound { Error::Stale } else { error })?;
         let handle = core.open(&mut core.world(), node, mode)?;
-        if mode.truncate {
-            if let Err(error) = core.set_size(node, 0).await {
-                self.release(handle.handle);
-                return Err(error);
-            }
-            if let Some(open) = core.world().handles.get_mut(&handle.handle) {
-                open.wrote = true;
-            }
+        // A shell closes a copy of the handle before it writes: what was only cut need not be there by then.
+        if mode.truncate
+            && let Err(error) = core.set_size(node, 0).await
+        {
+            self.release(handle.handle);
+            return Err(error);
         }
         Ok(handle)
     }

@@ -3,12 +3,12 @@
 use super::{FAILURES_MAX, Failure, Request, State, Status};
 use anyhow::{Context, Result};
 use ossfs_volume::Unsettled;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
 
 /// Connections at a time; more wait.
@@ -38,8 +38,10 @@ pub(crate) struct Subject {
 /// Answers until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
+    socket: PathBuf,
     listening: JoinHandle<()>,
     connections: Arc<Semaphore>,
+    closing: Arc<Notify>,
 }
 
 impl Server {
@@ -49,13 +51,17 @@ impl Server {
         // Nobody else can reach into the directory it is in.
         let listener = UnixListener::bind(socket).with_context(|| format!("cannot listen at {}", socket.display()))?;
         let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
-        let listening = tokio::spawn(listen(listener, subject, Arc::clone(&connections)));
-        Ok(Self { listening, connections })
+        let closing = Arc::new(Notify::new());
+        let listening = tokio::spawn(listen(listener, subject, Arc::clone(&connections), Arc::clone(&closing)));
+        Ok(Self { socket: socket.to_owned(), listening, connections, closing })
     }
 
-    /// Ends, once those who watch have been told.
-    pub(crate) async fn finish(self) {
-        self.listening.abort();
+    /// Ends, once those who watch have been told, and those too who have only just connected.
+    pub(crate) async fn finish(mut self) {
+        // From here on nobody connects. It may be gone already; then nobody could before.
+        let _ = std::fs::remove_file(&self.socket);
+        self.closing.notify_one();
+        let _ = tokio::time::timeout(FAREWELL_WAIT, &mut self.listening).await;
         // All of them are free again when every connection has ended.
         let _ = tokio::time::timeout(FAREWELL_WAIT, self.connections.acquire_many(CONNECTIONS_MAX)).await;
     }
@@ -67,25 +73,46 @@ impl Drop for Server {
     }
 }
 
-async fn listen(listener: UnixListener, subject: Subject, connections: Arc<Semaphore>) {
+async fn listen(listener: UnixListener, subject: Subject, connections: Arc<Semaphore>, closing: Arc<Notify>) {
     loop {
         let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let subject = subject.clone();
-                tokio::spawn(async move {
-                    if let Err(error) = answer(stream, subject).await {
-                        tracing::debug!("control connection: {error:#}");
-                    }
-                    drop(permit);
-                });
-            }
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = closing.notified() => return answer_late(listener, permit, &subject, &connections),
+        };
+        match accepted {
+            Ok((stream, _)) => spawn_answer(stream, permit, &subject),
             Err(error) => {
                 tracing::warn!("control socket: {error}");
                 tokio::time::sleep(REQUEST_WAIT).await;
             }
         }
     }
+}
+
+/// Who connected before the socket was removed is told too. The runtime may not have heard of them yet, so the kernel is
+/// asked.
+fn answer_late(listener: UnixListener, permit: OwnedSemaphorePermit, subject: &Subject, connections: &Arc<Semaphore>) {
+    let Ok(listener) = listener.into_std() else { return };
+    let mut permit = Some(permit);
+    while let Ok((stream, _)) = listener.accept() {
+        let free = permit.take().or_else(|| Arc::clone(connections).try_acquire_owned().ok());
+        let ready = stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream));
+        match (free, ready) {
+            (Some(permit), Ok(stream)) => spawn_answer(stream, permit, subject),
+            _ => return,
+        }
+    }
+}
+
+fn spawn_answer(stream: UnixStream, permit: OwnedSemaphorePermit, subject: &Subject) {
+    let subject = subject.clone();
+    tokio::spawn(async move {
+        if let Err(error) = answer(stream, subject).await {
+            tracing::debug!("control connection: {error:#}");
+        }
+        drop(permit);
+    });
 }
 
 async fn answer(stream: UnixStream, subject: Subject) -> Result<()> {

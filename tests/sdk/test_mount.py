@@ -1,0 +1,158 @@
+"""A mounted bucket: what the SDKs put is read as files, what is written as files the SDKs read."""
+
+import os
+import shutil
+import stat
+import subprocess
+
+import pytest
+
+from sandbox_process import KEY_ID, REGION, SECRET
+
+MOUNT_DEADLINE_S = 60
+PARENT_TIME_NS = 1_500_000_000_123_456_789
+
+
+class Mount:
+    """A bucket at a directory. `settle` unmounts, waits until the bucket has everything, and mounts again."""
+
+    def __init__(self, url, bucket, folder):
+        self.url, self.bucket = url, bucket
+        self.path = folder / "mnt"
+        self.path.mkdir()
+        self.keys = folder / "passwd"
+        self.keys.write_text(f"{bucket}:{KEY_ID}:{SECRET}\n")
+        self.keys.chmod(0o600)
+        self.binary = os.environ["OSSFS_BIN"]
+
+    def mount(self):
+        self._run(self.bucket, self.path, f"-ourl={self.url}", f"-oregion={REGION}", f"-opasswd_file={self.keys}")
+
+    def settle(self):
+        self._run("umount", self.path)
+        self.mount()
+
+    def close(self):
+        try:
+            self._run("umount", self.path)
+        finally:
+            # What a failed test left: nothing stays mounted.
+            subprocess.run(["umount", "-l", self.path], stderr=subprocess.DEVNULL, timeout=MOUNT_DEADLINE_S, check=False)
+
+    def _run(self, *arguments):
+        done = subprocess.run([self.binary, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=MOUNT_DEADLINE_S, check=False)
+        assert done.returncode == 0, done.stdout
+
+
+@pytest.fixture
+def mount(oss, sandbox, tmp_path):
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK) or not shutil.which("fusermount3"):
+        pytest.skip("needs /dev/fuse and fusermount3")
+    mounted = Mount(sandbox.url, oss.bucket, tmp_path)
+    mounted.mount()
+    try:
+        yield mounted
+    finally:
+        mounted.close()
+
+
+NAMES = ["plain.txt", "with space", "per%20cent", "plus+", "目录/文件.html", "ファイル.json", "😀"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_put_is_read(oss, mount, name):
+    oss.put(name, name.encode() * 1000)
+    assert (mount.path / name).read_bytes() == name.encode() * 1000
+
+
+def test_what_is_put_is_listed_with_sensible_modes(oss, mount):
+    oss.put("file", b"12345")
+    oss.put("marked/", b"")
+    oss.put("implicit/deep/file", b"1")
+    assert sorted(os.listdir(mount.path)) == ["file", "implicit", "marked"]
+    file, directory = (mount.path / "file").stat(), (mount.path / "implicit").stat()
+    assert (stat.S_IMODE(file.st_mode), file.st_size) == (0o640, 5)
+    assert stat.S_IMODE(directory.st_mode) == 0o750 and stat.S_ISDIR(directory.st_mode)
+    assert os.listdir(mount.path / "marked") == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_written_is_an_object(oss, mount, name):
+    path = mount.path / name
+    path.parent.mkdir(exist_ok=True)
+    content = name.encode() * 1000
+    path.write_bytes(content)
+    got = oss.get(name)
+    assert got.body == content
+    assert got.headers["x-oss-object-type"] == "Normal"
+
+
+def test_metadata_are_those_of_ossfs_1(oss, mount):
+    path = mount.path / "page.html"
+    path.write_bytes(b"<p>")
+    path.chmod(0o604)
+    os.chown(path, 1234, 5678)
+    os.utime(path, ns=(PARENT_TIME_NS, PARENT_TIME_NS))
+    (mount.path / "directory").mkdir(mode=0o711)
+    (mount.path / "link").symlink_to("page.html")
+    mount.settle()
+    headers = oss.head("page.html").headers
+    assert headers["Content-Type"] == "text/html"
+    assert headers["x-oss-meta-mode"] == str(0o100604)
+    assert (headers["x-oss-meta-uid"], headers["x-oss-meta-gid"]) == ("1234", "5678")
+    assert headers["x-oss-meta-mtime"] == "1500000000.123456789"
+    headers = oss.head("directory/").headers
+    assert headers["Content-Type"] == "application/x-directory"
+    assert headers["x-oss-meta-mode"] == str(0o040711)
+    assert oss.get("link").body == b"page.html"
+    assert oss.head("link").headers["x-oss-meta-mode"] == str(0o120777)
+    assert os.readlink(mount.path / "link") == "page.html"
+    assert (mount.path / "page.html").stat().st_mtime_ns == PARENT_TIME_NS
+
+
+def test_links_of_every_form_are_links(oss, mount):
+    oss.put("dir/target", b"through")
+    oss.put_symlink("native", "dir/target")
+    oss.put("dir/body", b"target", headers={"x-oss-meta-mode": str(0o120777)})
+    oss.put("header", b"", headers={"x-oss-meta-symlink-target": "header:10:dir/target"})
+    for link in ("native", "dir/body", "header"):
+        assert (mount.path / link).is_symlink(), link
+        assert (mount.path / link).read_bytes() == b"through", link
+
+
+def test_what_others_attached_survives(oss, mount):
+    oss.put("file", b"1", headers={"Content-Type": "x/y", "Cache-Control": "no-store", "x-oss-meta-colour": "blue"})
+    (mount.path / "file").chmod(0o600)
+    with (mount.path / "file").open("ab") as file:
+        file.write(b"2")
+    os.rename(mount.path / "file", mount.path / "moved")
+    mount.settle()
+    got = oss.get("moved")
+    assert got.body == b"12"
+    assert (got.headers["Content-Type"], got.headers["Cache-Control"]) == ("x/y", "no-store")
+    assert got.headers["x-oss-meta-colour"] == "blue"
+
+
+def test_a_large_file_is_one_object(oss, mount):
+    content = os.urandom(1 << 20) * 20
+    with (mount.path / "large").open("wb") as file:
+        file.write(content)
+    assert oss.get("large").body == content
+    with (mount.path / "large").open("r+b") as file:
+        file.seek(7 << 20)
+        file.write(b"changed")
+    changed = content[:7 << 20] + b"changed" + content[(7 << 20) + 7:]
+    assert oss.get("large").body == changed
+    assert (mount.path / "large").read_bytes() == changed
+
+
+def test_a_renamed_directory_has_only_the_new_keys(oss, mount):
+    for number in range(30):
+        oss.put(f"old/{number % 3}/{number}", b"x")
+    os.rename(mount.path / "old", mount.path / "new")
+    assert len([name for _, _, files in os.walk(mount.path / "new") for name in files]) == 30
+    mount.settle()
+    keys = set(oss.list_v2(max_keys=1000).keys)
+    assert {f"new/{number % 3}/{number}" for number in range(30)} <= keys
+    assert not any(key.startswith("old/") for key in keys)
