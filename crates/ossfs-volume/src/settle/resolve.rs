@@ -61,7 +61,12 @@ impl Core {
                 Err(error) => return self.leave(&order, &error),
             }
             let until = Instant::now() + QUARANTINE;
-            self.change(|world| world.tree.quarantine.insert(order.key.clone(), until));
+            self.change(|world| {
+                world.tree.quarantine.insert(order.key.clone(), until);
+                // A copy that arrives late must not take other metadata with the same bytes.
+                let source = order.intent.source.as_ref().map(|(source, _)| source.clone());
+                world.tree.quarantine.extend(source.map(|source| (source, until)));
+            });
             match self.send_again(&mut order).await {
                 Ok(ident) => return self.change(|world| self.committed(world, &order, &ident)),
                 Err(again) if again.kind() == Kind::Unknown || again.kind() == Kind::AlreadyExists => error = again,
