@@ -46,7 +46,7 @@ impl Volume {
         options: VolumeOptions,
     ) -> Result<Self, LedgerError> {
         let mut tree = Tree::load(options.prefix.clone(), ledger.load()?);
-        tree.quarantine_tombs(Instant::now() + settle::QUARANTINE);
+        tree.quarantine_all(Instant::now() + settle::QUARANTINE);
         let core = Arc::new(Core::new(store, ledger, clock, options, tree));
         settle::spawn(&core);
         core.change(|_| ());

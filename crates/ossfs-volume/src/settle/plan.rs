@@ -94,6 +94,10 @@ impl Tree {
         match self.needed(id, &key) {
             Needed::Nothing => {
                 self.bury_extra_homes(id, &key);
+                if let Some(until) = self.quarantined(&key, now) {
+                    // What may still arrive there is this node's.
+                    return Step::Later(until);
+                }
                 self.forget(id, &key, now);
                 Step::Idle
             }
@@ -132,14 +136,12 @@ impl Tree {
         now: Instant,
         probed: Option<&Key>,
     ) -> Step {
-        if let Some(until) = self.quarantine.get(key) {
-            if *until > now {
-                return Step::Later(*until);
-            }
-            // A pending order still has to be looked at for the last time.
-            if self.intent(key).is_none() {
-                self.quarantine.remove(key);
-            }
+        if let Some(until) = self.quarantined(key, now) {
+            return Step::Later(until);
+        }
+        // A pending order still has to be looked at for the last time.
+        if self.intent(key).is_none() {
+            self.quarantine.remove(key);
         }
         if self.busy.contains(key) {
             self.wait_for(key, Work::Node(id));
@@ -193,8 +195,8 @@ impl Tree {
         if intent.kind == IntentKind::Multipart && held {
             return Step::Idle;
         }
-        if let Some(until) = self.quarantine.get(key).filter(|until| **until > now) {
-            return Step::Later(*until);
+        if let Some(until) = self.quarantined(key, now) {
+            return Step::Later(until);
         }
         // As it was when the order was made, whatever has been changed since.
         let dirty = intent.attributes_generation != node.settled_attributes_generation;

@@ -34,7 +34,12 @@ impl Core {
             }
         }
         match self.look(&order).await {
-            Ok(Look::Ours(ident)) => self.change(|world| self.committed(world, &order, &ident)),
+            Ok(Look::Ours(ident)) => self.change(|world| {
+                // It may have been sent twice.
+                let now = Instant::now();
+                world.tree.set_quarantine(&order.key, now + QUARANTINE, now);
+                self.committed(world, &order, &ident);
+            }),
             Ok(Look::AsBefore | Look::Foreign) => self.change(|world| {
                 // It may still land: the key is left alone for a while, and looked at once more.
                 let ended = order.upload().is_some() || world.tree.quarantine.contains_key(&order.key);
@@ -42,7 +47,8 @@ impl Core {
                     world.tree.quarantine.remove(&order.key);
                     world.tree.abandon(&order);
                 } else {
-                    world.tree.quarantine.insert(order.key.clone(), Instant::now() + QUARANTINE);
+                    let now = Instant::now();
+                    world.tree.set_quarantine(&order.key, now + QUARANTINE, now);
                     world.tree.leave_pending(&order);
                 }
             }),
@@ -60,12 +66,13 @@ impl Core {
                 Ok(Look::AsBefore) => {}
                 Err(error) => return self.leave(&order, &error),
             }
-            let until = Instant::now() + QUARANTINE;
             self.change(|world| {
-                world.tree.quarantine.insert(order.key.clone(), until);
+                let now = Instant::now();
+                world.tree.set_quarantine(&order.key, now + QUARANTINE, now);
                 // A copy that arrives late must not take other metadata with the same bytes.
-                let source = order.intent.source.as_ref().map(|(source, _)| source.clone());
-                world.tree.quarantine.extend(source.map(|source| (source, until)));
+                if let Some((source, _)) = &order.intent.source {
+                    world.tree.set_quarantine(source, now + QUARANTINE, now);
+                }
             });
             match self.send_again(&mut order).await {
                 Ok(ident) => return self.change(|world| self.committed(world, &order, &ident)),

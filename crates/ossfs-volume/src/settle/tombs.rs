@@ -30,7 +30,7 @@ impl Core {
                 self.queue.push_at(Work::Tomb(key.clone()), Instant::now() + PAUSE);
                 return None;
             }
-            if let Some(until) = tree.quarantine.get(key).copied().filter(|until| *until > Instant::now()) {
+            if let Some(until) = tree.quarantined(key, Instant::now()) {
                 self.queue.push_at(Work::Tomb(key.clone()), until);
                 return None;
             }
@@ -64,7 +64,8 @@ impl Core {
                 Err(error) => {
                     tracing::warn!(%error, "not deleted");
                     if error.kind() == Kind::Unknown {
-                        world.tree.quarantine.insert(key.clone(), Instant::now() + QUARANTINE);
+                        let now = Instant::now();
+                        world.tree.set_quarantine(key, now + QUARANTINE, now);
                     }
                     self.queue.push_at(Work::Tomb(key.clone()), Instant::now() + PAUSE);
                     world.tree.wake(key);

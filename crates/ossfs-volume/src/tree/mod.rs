@@ -134,9 +134,27 @@ impl Tree {
         }
     }
 
-    /// Requests of a process before this one may still arrive until then: what was to be deleted is left alone.
-    pub(crate) fn quarantine_tombs(&mut self, until: Instant) {
-        self.quarantine.extend(self.tombs.keys().map(|key| (key.clone(), until)));
+    /// Requests of a process before this one may still arrive until then, at any key that the ledger knows to have been
+    /// changed. (What becomes of pending orders is found out first.)
+    pub(crate) fn quarantine_all(&mut self, until: Instant) {
+        let keys = self.tombs.keys().chain(self.homes.keys());
+        self.quarantine.extend(keys.map(|key| (key.clone(), until)));
+    }
+
+    /// A request that got no answer may change the key until then: nothing else is sent there, and nothing forgotten.
+    pub(crate) fn set_quarantine(&mut self, key: &Key, until: Instant, now: Instant) {
+        /// So many are kept before those are dropped that are over.
+        const KEPT_MAX: usize = 1_000;
+        if self.quarantine.len() >= KEPT_MAX {
+            let intents = &self.intents;
+            self.quarantine.retain(|key, until| *until > now || intents.contains_key(key));
+        }
+        self.quarantine.insert(key.clone(), until);
+    }
+
+    /// Until when a key is left alone, if it is.
+    pub(crate) fn quarantined(&self, key: &Key, now: Instant) -> Option<Instant> {
+        self.quarantine.get(key).copied().filter(|until| *until > now)
     }
 
     pub(crate) fn node(&self, id: NodeId) -> Option<&Node> {

@@ -610,8 +610,6 @@ impl History {
         self.say("a fresh mount".into());
         self.compare(&self.mount.fresh()).await;
         self.check_bucket().await;
-        // What was settled last is forgotten a moment later.
-        tokio::time::sleep(Duration::from_secs(1)).await;
         let ledger = self.mount.ledger.load().unwrap();
         assert!(ledger.is_empty(), "left in the ledger: {ledger:#?}");
         let uploads = self.mount.bucket.list_uploads(&Prefix::all(), None).await.unwrap().uploads;
