@@ -42,15 +42,16 @@ impl Volume {
             core.writable()?;
         }
         core.describe(node).await.map_err(|error| if error == Error::NotFound { Error::Stale } else { error })?;
-        let handle = core.open(&mut core.world(), node, mode)?;
-        // A shell closes a copy of the handle before it writes: what was only cut need not be there by then.
-        if mode.truncate
-            && let Err(error) = core.set_size(node, 0).await
-        {
-            self.release(handle.handle);
-            return Err(error);
+        let opened = core.open(node, mode)?;
+        if mode.truncate {
+            let opening = Opening { volume: self, handle: Some(opened.handle) };
+            core.set_size(node, 0).await?;
+            if let Some(open) = core.world().handles.get_mut(&opened.handle) {
+                open.wrote = true;
+            }
+            opening.done();
         }
-        Ok(handle)
+        Ok(opened)
     }
 
     /// Makes a file and opens it. `permissions` has the umask applied already. The caller refers to the node.
@@ -114,24 +115,19 @@ impl Volume {
     pub async fn flush(&self, handle: HandleId) -> Result<()> {
         let core = &self.core;
         let wrote = {
-            let mut world = core.world();
-            let open = world.handles.get_mut(&handle).ok_or(Error::BadHandle)?;
-            std::mem::take(&mut open.wrote).then_some(open.node)
+            let world = core.world();
+            let open = world.handles.get(&handle).ok_or(Error::BadHandle)?;
+            open.wrote.then_some(open.node)
         };
         let Some(id) = wrote else { return Ok(()) };
-        core.settle_file(id).await
+        core.settle_handle(handle, id).await
     }
 
     /// Waits until the bucket has a file as it is now.
     pub async fn sync_file(&self, handle: HandleId) -> Result<()> {
         let core = &self.core;
-        let id = {
-            let mut world = core.world();
-            let open = world.handles.get_mut(&handle).ok_or(Error::BadHandle)?;
-            open.wrote = false;
-            open.node
-        };
-        core.settle_file(id).await
+        let id = core.world().handles.get(&handle).ok_or(Error::BadHandle)?.node;
+        core.settle_handle(handle, id).await
     }
 
     /// Closes a file.
@@ -151,6 +147,26 @@ impl Volume {
                 world.tree.drop_if_unused(open.node);
             }
         });
+    }
+}
+
+/// A file that nobody has been told to be open: it is closed if that never comes.
+struct Opening<'a> {
+    volume: &'a Volume,
+    handle: Option<HandleId>,
+}
+
+impl Opening<'_> {
+    fn done(mut self) {
+        self.handle = None;
+    }
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        if let Some(handle) = self.handle {
+            self.volume.release(handle);
+        }
     }
 }
 
@@ -175,10 +191,22 @@ impl Core {
         Ok(Opened { handle, keep_cache })
     }
 
-    /// Waits until a file is in the bucket. A file that nobody can name any more need not be.
-    async fn settle_file(self: &Arc<Self>, id: NodeId) -> Result<()> {
-        let unlinked = self.world().tree.node(id).is_none_or(|node| node.names.is_empty());
-        if unlinked { Ok(()) } else { self.settled(id).await }
+    /// Waits until a file is in the bucket, with what was written through a handle. A file that nobody can name any more
+    /// need not be.
+    async fn settle_handle(self: &Arc<Self>, handle: HandleId, id: NodeId) -> Result<()> {
+        let generation = |world: &World| {
+            let node = world.tree.node(id).filter(|node| !node.names.is_empty());
+            node.map(|node| node.generation)
+        };
+        let Some(before) = generation(&self.world()) else { return Ok(()) };
+        self.settled(id).await?;
+        let mut world = self.world();
+        // Until it has succeeded the next flush must wait too.
+        let same = generation(&world).is_none_or(|now| now == before);
+        if let Some(open) = world.handles.get_mut(&handle).filter(|_| same) {
+            open.wrote = false;
+        }
+        Ok(())
     }
 
     /// Where the bytes of a range are.

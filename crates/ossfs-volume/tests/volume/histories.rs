@@ -36,6 +36,8 @@ struct Plan {
     bytes_max: usize,
     /// Memory and parts are small.
     small: bool,
+    /// Calls are given up now and then, and made again.
+    impatient: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +47,7 @@ enum Crashes {
     Anytime,
 }
 
-const FAIR: Plan = Plan { storm: None, crashes: Crashes::Never, bytes_max: 60, small: false };
+const FAIR: Plan = Plan { storm: None, crashes: Crashes::Never, bytes_max: 60, small: false, impatient: false };
 const STORM: Storm = Storm { refused: 0.05, lost_requests: 0.03, lost_answers: 0.03 };
 
 type Log = Arc<Mutex<Vec<String>>>;
@@ -55,6 +57,8 @@ struct Open {
     file: usize,
     writes: bool,
     append: bool,
+    /// Something was written through it since its last flush.
+    wrote: bool,
 }
 
 struct History {
@@ -169,6 +173,21 @@ fn crashes_in_storms() {
 }
 
 #[test]
+fn calls_that_are_given_up() {
+    run(Plan { impatient: true, ..FAIR }, 200, 5_000);
+}
+
+#[test]
+fn calls_that_are_given_up_in_storms() {
+    run(Plan { impatient: true, storm: Some(STORM), ..FAIR }, 100, 5_000);
+}
+
+#[test]
+fn calls_that_are_given_up_in_little_memory() {
+    run(Plan { bytes_max: 2 << 20, small: true, impatient: true, ..FAIR }, 20, 500);
+}
+
+#[test]
 fn large_files_in_little_memory() {
     run(Plan { bytes_max: 2 << 20, small: true, ..FAIR }, 30, 500);
 }
@@ -275,13 +294,7 @@ impl History {
 
     /// Repeats what the weather made fail.
     async fn insist<T>(&self, call: impl AsyncFn(&Mount) -> Result<T>) -> Result<T> {
-        for _ in 0..REPEATS_MAX {
-            match call(&self.mount).await {
-                Err(Error::Failed) if self.plan.storm.is_some() => tokio::time::sleep(Duration::from_millis(500)).await,
-                result => return result,
-            }
-        }
-        panic!("it fails for ever; {:?}", self.mount.volume.unsettled());
+        self.insist_on(&self.mount, call).await
     }
 
     fn agree<T: Debug, U>(&self, expected: std::result::Result<T, Error>, got: Result<U>) -> Option<(T, U)> {
@@ -354,8 +367,8 @@ impl History {
             let Some(both) = self.agree(expected, got) else { return };
             both
         };
-        let open = Open { handle, file, writes: true, append: false };
-        self.write_open(&open, 0, &bytes).await;
+        let mut open = Open { handle, file, writes: true, append: false, wrote: true };
+        self.write_open(&mut open, 0, &bytes).await;
         if self.rng.u8(0..5) == 0 {
             self.say("… and keep it open".into());
             self.unconfirmed = true;
@@ -366,8 +379,9 @@ impl History {
     }
 
     /// Writes in pieces.
-    async fn write_open(&mut self, open: &Open, offset: usize, bytes: &[u8]) {
+    async fn write_open(&mut self, open: &mut Open, offset: usize, bytes: &[u8]) {
         let offset = if open.append { self.model.files[open.file].bytes.len() } else { offset };
+        open.wrote = true;
         for (piece, at) in bytes.chunks(128 << 10).zip((offset..).step_by(128 << 10)) {
             let written = self
                 .insist(async |mount| mount.volume.write(open.handle, at as u64, piece.to_vec().into()).await)
@@ -378,13 +392,24 @@ impl History {
     }
 
     async fn close(&mut self, open: Open) {
-        let flushed = self.mount.volume.flush(open.handle).await;
-        if flushed.is_err() {
-            assert!(self.plan.storm.is_some(), "not flushed: {flushed:?}");
-            let synced = self.insist(async |mount| mount.volume.sync_file(open.handle).await).await;
-            assert_eq!(synced, Ok(()), "synced in the end");
-        }
+        let flushed = self.insist(async |mount| mount.volume.flush(open.handle).await).await;
+        assert_eq!(flushed, Ok(()), "flushed in the end");
         self.mount.volume.release(open.handle);
+        if open.wrote {
+            self.check_object(open.file).await;
+        }
+    }
+
+    /// The bucket has what was closed; perhaps at another key, if the file has just been moved, or under others' bytes.
+    async fn check_object(&self, file: usize) {
+        let paths = self.model.items.iter().filter(|(_, item)| **item == Item::File(file));
+        let named = paths.count() > 0;
+        let bytes = &self.model.files[file].bytes;
+        let written = !self.opens.iter().any(|open| open.file == file);
+        if named && written && !self.plan.small {
+            let objects = self.mount.objects().await;
+            assert!(objects.values().any(|object| object == bytes), "closed, but not in the bucket: {}", shown(bytes));
+        }
     }
 
     async fn write_at(&mut self) {
@@ -397,9 +422,9 @@ impl History {
         let mode = OpenMode { append, ..WRITE };
         let got = self.insist(async |mount| mount.open(&path, mode).await).await;
         let Some((file, handle)) = self.agree(expected, got) else { return };
-        let open = Open { handle, file, writes: true, append };
+        let mut open = Open { handle, file, writes: true, append, wrote: true };
         self.say(format!("… at {offset}"));
-        self.write_open(&open, offset, &bytes).await;
+        self.write_open(&mut open, offset, &bytes).await;
         self.close(open).await;
     }
 
@@ -501,7 +526,7 @@ impl History {
         let expected = self.model.file(&path).ok_or(Error::NotFound);
         let got = self.insist(async |mount| mount.open(&path, mode).await).await;
         if let Some((file, handle)) = self.agree(expected, got) {
-            self.opens.push(Open { handle, file, writes, append: writes && append });
+            self.opens.push(Open { handle, file, writes, append: writes && append, wrote: false });
         }
     }
 
@@ -511,7 +536,7 @@ impl History {
             return;
         }
         let at = self.rng.usize(..self.opens.len());
-        let open = self.opens.swap_remove(at);
+        let mut open = self.opens.swap_remove(at);
         let content = self.model.files[open.file].bytes.clone();
         match self.rng.u8(0..4) {
             0 | 1 if open.writes => {
@@ -522,13 +547,14 @@ impl History {
                 }
                 let offset = self.rng.usize(0..=content.len() + 10);
                 self.say(format!("write to {:?} at {offset} {}", open.handle, shown(&bytes)));
-                self.write_open(&open, offset, &bytes).await;
+                self.write_open(&mut open, offset, &bytes).await;
                 self.unconfirmed = true;
             }
             2 if open.writes => {
                 self.say(format!("fsync {:?}", open.handle));
                 let synced = self.insist(async |mount| mount.volume.sync_file(open.handle).await).await;
                 assert_eq!(synced, Ok(()), "fsync");
+                open.wrote = false;
             }
             _ => {
                 self.say(format!("read {:?}", open.handle));
@@ -656,6 +682,16 @@ impl History {
     }
 
     async fn insist_on<T>(&self, mount: &Mount, call: impl AsyncFn(&Mount) -> Result<T>) -> Result<T> {
+        while self.plan.impatient && fastrand::u8(0..3) == 0 {
+            let patience = Duration::from_millis(fastrand::u64(0..200));
+            // What is given up has done nothing.
+            if let Ok(result) = tokio::time::timeout(patience, call(mount)).await {
+                match result {
+                    Err(Error::Failed) if self.plan.storm.is_some() => {}
+                    result => return result,
+                }
+            }
+        }
         for _ in 0..REPEATS_MAX {
             match call(mount).await {
                 Err(Error::Failed) if self.plan.storm.is_some() => tokio::time::sleep(Duration::from_millis(500)).await,

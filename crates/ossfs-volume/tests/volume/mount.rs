@@ -137,10 +137,8 @@ impl Mount {
     }
 
     pub(crate) async fn read(&self, path: &str) -> Result<Vec<u8>> {
-        let handle = self.open(path, READ).await?;
-        let bytes = self.read_handle(handle).await;
-        self.volume.release(handle);
-        bytes
+        let closed = Closed(&self.volume, self.open(path, READ).await?);
+        self.read_handle(closed.1).await
     }
 
     pub(crate) async fn read_handle(&self, handle: HandleId) -> Result<Vec<u8>> {
@@ -269,6 +267,15 @@ impl Mount {
         assert_eq!(&self.fresh().tree().await, expected, "a fresh mount");
         let ledger = self.ledger.load().unwrap();
         assert!(ledger.is_empty(), "left in the ledger: {ledger:#?}");
+    }
+}
+
+/// A file that is closed even if the call is given up.
+struct Closed<'a>(&'a Volume, HandleId);
+
+impl Drop for Closed<'_> {
+    fn drop(&mut self) {
+        self.0.release(self.1);
     }
 }
 

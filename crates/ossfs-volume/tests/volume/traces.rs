@@ -183,3 +183,19 @@ async fn a_symlink_is_one_as_soon_as_it_has_moved_with_its_directory() {
     }
     mount.assert_settled_as(&expected).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_that_was_given_up_or_failed_is_not_the_last() {
+    let mount = over(&[]).await;
+    let handle = mount.create("f").await.unwrap();
+    mount.volume.write(handle, 0, "1".into()).await.unwrap();
+    assert!(tokio::time::timeout(Duration::from_millis(10), mount.volume.flush(handle)).await.is_err());
+    mount.volume.flush(handle).await.unwrap();
+    assert_eq!(mount.object("f").await, b"1");
+    mount.volume.write(handle, 0, "2".into()).await.unwrap();
+    mount.store.die(true);
+    assert!(mount.volume.flush(handle).await.is_err());
+    mount.store.die(false);
+    mount.volume.flush(handle).await.unwrap();
+    assert_eq!(mount.object("f").await, b"2");
+}
