@@ -76,7 +76,15 @@ impl Core {
             });
             match self.send_again(&mut order).await {
                 Ok(ident) => return self.change(|world| self.committed(world, &order, &ident)),
-                Err(again) if again.kind() == Kind::Unknown || again.kind() == Kind::AlreadyExists => error = again,
+                // The first may have arrived meanwhile, over what the second was to be made of.
+                Err(again)
+                    if matches!(
+                        again.kind(),
+                        Kind::Unknown | Kind::AlreadyExists | Kind::Precondition | Kind::NotFound
+                    ) =>
+                {
+                    error = again;
+                }
                 Err(again) => {
                     self.leave(&order, &again);
                     return;
