@@ -11,7 +11,9 @@ use ossfs_types::{FileKind, Prefix};
 use ossfs_volume::{Error, HandleId, OpenMode, Result, VolumeOptions};
 use std::collections::BTreeSet;
 use std::fmt::Debug;
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -50,7 +52,7 @@ enum Crashes {
 const FAIR: Plan = Plan { storm: None, crashes: Crashes::Never, bytes_max: 60, small: false, impatient: false };
 const STORM: Storm = Storm { refused: 0.05, lost_requests: 0.03, lost_answers: 0.03 };
 
-type Log = Arc<Mutex<Vec<String>>>;
+pub(crate) type Log = Arc<Mutex<Vec<String>>>;
 
 struct Open {
     handle: HandleId,
@@ -75,8 +77,11 @@ struct History {
     log: Log,
 }
 
+/// A history of a seed without some of its steps.
+type Tale<'a> = &'a dyn Fn(u64, &BTreeSet<usize>, &Log) -> Pin<Box<dyn Future<Output = ()>>>;
+
 /// Runs histories of one kind, each in a runtime of its own; tells which failed, and what is needed for the first to fail.
-fn run(plan: Plan, plain: u64, long: u64) {
+pub(crate) fn failing_seeds(plain: u64, long: u64, steps: usize, tale: Tale<'_>) {
     let seeds = match std::env::var("OSSFS_SEED") {
         Ok(seed) => {
             let seed = seed.parse().unwrap();
@@ -86,20 +91,33 @@ fn run(plan: Plan, plain: u64, long: u64) {
     };
     let mut failed: Vec<(u64, Failure)> = Vec::new();
     for seed in seeds {
-        failed.extend(failure(plan, seed, &BTreeSet::new()).map(|failure| (seed, failure)));
+        failed.extend(failure(tale, seed, &BTreeSet::new()).map(|failure| (seed, failure)));
         if failed.len() >= FAILURES_MAX {
             break;
         }
     }
     let Some((seed, first)) = failed.first() else { return };
     println!("seed {seed} failed: {}\n{}\n", first.message, first.log);
-    let needed = shrink(plan, *seed);
+    let needed = shrink(tale, *seed, steps);
     println!("of that, this is enough: {}\n{}\n", needed.message, needed.log);
     let heads = failed.iter().map(|(seed, failure)| {
         let mut lines = failure.message.lines();
         format!("{seed}: {}", lines.by_ref().take(3).collect::<Vec<_>>().join(" "))
     });
     panic!("seeds that failed:\n{}", heads.collect::<Vec<_>>().join("\n"));
+}
+
+fn run(plan: Plan, plain: u64, long: u64) {
+    failing_seeds(plain, long, STEPS, &|seed, skipped, log| {
+        let (skipped, log) = (skipped.clone(), log.clone());
+        Box::pin(async move {
+            let mut history = History::begin(plan, seed, &skipped, log).await;
+            for step in (OBJECTS_MAX..STEPS).filter(|step| !skipped.contains(step)) {
+                history.step(step).await;
+            }
+            history.end().await;
+        })
+    });
 }
 
 /// How a history failed.
@@ -109,18 +127,12 @@ struct Failure {
 }
 
 /// Runs one history, without some of its steps.
-fn failure(plan: Plan, seed: u64, skipped: &BTreeSet<usize>) -> Option<Failure> {
+fn failure(tale: Tale<'_>, seed: u64, skipped: &BTreeSet<usize>) -> Option<Failure> {
     let log = Log::default();
     let history = std::panic::catch_unwind(AssertUnwindSafe(|| {
         fastrand::seed(seed);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(Box::pin(async {
-            let mut history = History::begin(plan, seed, skipped, log.clone()).await;
-            for step in (OBJECTS_MAX..STEPS).filter(|step| !skipped.contains(step)) {
-                history.step(step).await;
-            }
-            history.end().await;
-        }));
+        runtime.block_on(tale(seed, skipped, &log));
     }));
     let payload = history.err()?;
     let message = match payload.downcast::<String>() {
@@ -132,17 +144,17 @@ fn failure(plan: Plan, seed: u64, skipped: &BTreeSet<usize>) -> Option<Failure> 
 }
 
 /// Leaves out of a history that fails what is not needed for that.
-fn shrink(plan: Plan, seed: u64) -> Failure {
+fn shrink(tale: Tale<'_>, seed: u64, steps: usize) -> Failure {
     let mut skipped = BTreeSet::new();
     loop {
         let before = skipped.len();
-        for step in (0..STEPS).rev() {
-            if skipped.insert(step) && failure(plan, seed, &skipped).is_none() {
+        for step in (0..steps).rev() {
+            if skipped.insert(step) && failure(tale, seed, &skipped).is_none() {
                 skipped.remove(&step);
             }
         }
         if skipped.len() == before {
-            return failure(plan, seed, &skipped).expect("it failed just now");
+            return failure(tale, seed, &skipped).expect("it failed just now");
         }
     }
 }
@@ -748,7 +760,7 @@ fn same_bytes(what: &str, found: &[u8], expected: &[u8]) {
     panic!("{what} has other bytes, first at {at:?}:\n{}\ninstead of\n{}", shown(found), shown(expected));
 }
 
-fn shown(bytes: &[u8]) -> String {
+pub(crate) fn shown(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(40)]).into_owned();
     format!("{text:?} ({} bytes)", bytes.len())
 }

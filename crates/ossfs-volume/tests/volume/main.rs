@@ -8,5 +8,6 @@ mod model;
 mod mount;
 mod moves;
 mod outsiders;
+mod strangers;
 mod traces;
 mod weather;
