@@ -241,6 +241,8 @@ impl Tree {
             if node.recorded {
                 self.touched.insert(RecordKey::Name(parent, name.into()));
                 self.work.push(Work::Node(id));
+                // It may only have been kept for this one.
+                self.work.push(Work::Node(parent));
             }
         }
     }
@@ -379,7 +381,8 @@ impl Tree {
         for (parent, name) in node.names.clone() {
             self.touched.insert(RecordKey::Name(parent, name));
         }
-        self.touched.insert(RecordKey::Node(id));
+        // If that comes to nothing it is forgotten again.
+        self.touch(id);
         for (key, ident) in homes {
             self.set_home(id, &key, ident);
         }

@@ -213,6 +213,7 @@ impl History {
     async fn begin(plan: Plan, seed: u64, skipped: &BTreeSet<usize>, log: Log) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         let mut options = VolumeOptions { parallel: *rng.choice(&[2, 4, 32]).unwrap(), ..VolumeOptions::default() };
+        options.versioned = seed % 8 == 7;
         if plan.small {
             options.part_bytes = 300 << 10;
             options.memory_limit = 1 << 20;
@@ -237,6 +238,9 @@ impl History {
         }
         history.mount.store.delay(Duration::from_millis(latency), seed);
         history.mount.store.storm(plan.storm);
+        if seed % 2 == 1 {
+            history.mount.store.page(3);
+        }
         if std::env::var("OSSFS_REQUESTS").is_ok() {
             history.mount.store.note_in(history.log.clone());
         }

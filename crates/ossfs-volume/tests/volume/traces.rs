@@ -199,3 +199,15 @@ async fn a_flush_that_was_given_up_or_failed_is_not_the_last() {
     mount.volume.flush(handle).await.unwrap();
     assert_eq!(mount.object("f").await, b"2");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_directory_whose_moving_files_somebody_deleted_is_forgotten() {
+    let mount = over(&[("a/x", "1")]).await;
+    mount.stat("a/x").await.unwrap();
+    mount.mv("a/x", "a/y").await.unwrap();
+    mount.outsider_deletes("a/x").await;
+    mount.settle().await;
+    mount.outsider_deletes("a/").await;
+    mount.outlast_ttl().await;
+    mount.assert_settled_as(&tree(&[])).await;
+}

@@ -43,6 +43,8 @@ struct State {
     /// Requests under way.
     in_flight: usize,
     notes: Option<Arc<Mutex<Vec<String>>>>,
+    /// Entries of a page of a listing, at most.
+    page_entries_max: usize,
 }
 
 #[derive(Debug)]
@@ -63,6 +65,7 @@ impl Weather {
             severed: false,
             in_flight: 0,
             notes: None,
+            page_entries_max: usize::MAX,
         };
         Self { inner, state: Mutex::new(state) }
     }
@@ -77,6 +80,7 @@ impl Weather {
         next.delay(state.latency, seed);
         next.storm(state.storm);
         next.state.lock().unwrap().notes = state.notes.clone();
+        next.page(state.page_entries_max);
         next
     }
 
@@ -164,6 +168,11 @@ impl Weather {
             let error = result.as_ref().err().map(|error| format!(": {:?}", error.kind())).unwrap_or_default();
             notes.lock().unwrap().push(format!("        {operation} {key}{error}"));
         }
+    }
+
+    /// Listings come in pages of so many entries.
+    pub(crate) fn page(&self, entries_max: usize) {
+        self.state.lock().unwrap().page_entries_max = entries_max;
     }
 
     /// Requests are noted here.
@@ -268,6 +277,8 @@ impl ObjectStore for Weather {
     }
 
     async fn list(&self, request: &ListRequest) -> Result<ListPage> {
+        let most = self.state.lock().unwrap().page_entries_max;
+        let request = &ListRequest { entries_max: request.entries_max.min(most), ..request.clone() };
         self.pass("List", request.prefix.as_str(), false, 0, None, async || self.inner.list(request).await).await
     }
 
