@@ -42,13 +42,11 @@ impl Volume {
             core.writable()?;
         }
         core.describe(node).await.map_err(|error| if error == Error::NotFound { Error::Stale } else { error })?;
-        let opened = core.open(node, mode)?;
+        let opened = core.open(&mut core.world(), node, mode)?;
         if mode.truncate {
             let opening = Opening { volume: self, handle: Some(opened.handle) };
+            // A shell closes a copy of the handle before it writes: what was only cut need not be in the bucket by then.
             core.set_size(node, 0).await?;
-            if let Some(open) = core.world().handles.get_mut(&opened.handle) {
-                open.wrote = true;
-            }
             opening.done();
         }
         Ok(opened)

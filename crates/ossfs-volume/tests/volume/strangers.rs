@@ -53,8 +53,7 @@ fn nothing_is_lost_among_strangers_in_storms() {
 impl Strangers {
     fn begin(seed: u64, storm: Option<Storm>, log: Arc<Mutex<Vec<String>>>) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let mount =
-            Mount::with(VolumeOptions { parallel: *rng.choice(&[2, 32]).unwrap(), ..VolumeOptions::default() });
+        let mount = Mount::with(VolumeOptions { parallel: *rng.choice(&[2, 32]).unwrap(), ..VolumeOptions::default() });
         mount.store.delay(Duration::from_millis(rng.u64(0..=100)), seed);
         mount.store.storm(storm);
         if seed % 2 == 1 {
@@ -231,7 +230,13 @@ impl Strangers {
         }
         self.mount.outlast_ttl().await;
         let (tree, fresh) = (self.mount.tree().await, self.mount.fresh().tree().await);
-        let other: Vec<&String> = tree.keys().chain(fresh.keys()).filter(|path| tree.get(*path) != fresh.get(*path)).collect();
-        assert!(other.is_empty(), "this mount and a fresh one differ in {other:?}; {:?}; {:#?}", objects.keys(), self.mount.ledger.load());
+        let other: Vec<&String> =
+            tree.keys().chain(fresh.keys()).filter(|path| tree.get(*path) != fresh.get(*path)).collect();
+        assert!(
+            other.is_empty(),
+            "this mount and a fresh one differ in {other:?}; {:?}; {:#?}",
+            objects.keys(),
+            self.mount.ledger.load()
+        );
     }
 }
