@@ -56,6 +56,12 @@ impl Core {
                 }
                 Outcome::SourceChanged => return self.follow_source(&order).await,
                 Outcome::Unknown(error) => return self.resolve_lost(order, error).await,
+                Outcome::Failed(error) if matches!(error.kind(), Kind::Archived | Kind::Denied) => {
+                    if !self.change(|world| world.tree.take_back(&order)) {
+                        return self.give_up(&order, &error);
+                    }
+                    return tracing::error!(%error, "a renamed file has its old name again: the bucket refuses to copy it");
+                }
                 Outcome::Failed(error) => return self.give_up(&order, &error),
             }
         }

@@ -71,6 +71,34 @@ impl Tree {
         self.touch(order.intent.node);
     }
 
+    /// A rename was answered, and then refused for good: the tree shows again what the bucket shows. Returns whether it
+    /// does; what was written here, or lies under a claim, can't be shown elsewhere.
+    pub(crate) fn take_back(&mut self, order: &Order) -> bool {
+        let id = order.intent.node;
+        let Some((source, _)) = order.intent.source.as_ref().filter(|_| order.intent.kind == IntentKind::Copy) else {
+            return false;
+        };
+        let at_home = self.place(source.as_str()) == source.as_str();
+        let plain = self.node(id).is_some_and(|node| {
+            !node.is_directory() && !node.is_dirty() && !node.has_dirty_attributes() && node.homes.len() == 1
+        });
+        if !at_home || !plain {
+            return false;
+        }
+        self.abandon(order);
+        for (parent, name) in self.node(id).map(|node| node.names.clone()).unwrap_or_default() {
+            self.detach(id, parent, &name);
+        }
+        self.unrecord_node(id);
+        // What was to be replaced is still there.
+        if self.tomb(&order.key).is_some() {
+            self.set_tomb(&order.key, None);
+        }
+        self.list_again(&order.key);
+        self.list_again(source);
+        true
+    }
+
     /// Nobody knows what became of an order: it stays pending. The key is left alone for a while by everything else.
     pub(crate) fn leave_pending(&mut self, order: &Order) {
         self.busy.remove(&order.key);

@@ -172,9 +172,21 @@ impl Tree {
         Ok(node)
     }
 
+    /// Whether a directory has a child whose object the bucket shows below it: then it needs no marker to be seen. Whoever
+    /// takes that child away asks again.
+    fn shows_itself(&self, directory: NodeId) -> bool {
+        let Some(path) = self.prefix_of(directory) else { return false };
+        let children = self.node(directory).and_then(|node| node.directory.as_ref());
+        let at_home = |key: &str| key.starts_with(&path) && self.place(key) == key;
+        children.into_iter().flat_map(|directory| directory.children.values()).any(|child| {
+            self.node(*child)
+                .is_some_and(|node| !node.recorded && node.homes.iter().any(|(key, _)| at_home(key.as_str())))
+        })
+    }
+
     /// A directory that has lost a child, or its marker, must stay visible.
     fn want_marker(&mut self, directory: NodeId) {
-        if directory == NodeId::ROOT {
+        if directory == NodeId::ROOT || self.shows_itself(directory) {
             return;
         }
         if let Some(node) = self.node_mut(directory) {

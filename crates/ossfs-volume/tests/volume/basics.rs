@@ -2,6 +2,7 @@
 
 use crate::mount::{Entry, ME, Mount, READ, WRITE, file};
 use ossfs_ledger::NodeId;
+use ossfs_store::Kind;
 use ossfs_types::FileKind;
 use ossfs_volume::{Error, OpenMode, VolumeOptions};
 use std::collections::BTreeMap;
@@ -235,4 +236,34 @@ async fn a_read_only_volume_changes_nothing() {
     ] {
         assert_eq!(refused, Err(Error::ReadOnly));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rename_that_is_refused_for_good_is_taken_back() {
+    let mount = Mount::new();
+    mount.outsider_puts("archived", b"1").await;
+    mount.outsider_puts("other", b"2").await;
+    mount.names("").await.unwrap();
+    mount.store.forbid(Some(("Copy", Kind::Archived)));
+    mount.mv("archived", "other").await.unwrap();
+    mount.settle().await;
+    let expected = tree(&[("archived", file("1")), ("other", file("2"))]);
+    assert_eq!(mount.tree().await, expected);
+    mount.assert_settled_as(&expected).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_not_be_deleted_is_shown_again() {
+    let mount = Mount::new();
+    mount.outsider_puts("kept", b"1").await;
+    mount.names("").await.unwrap();
+    mount.store.forbid(Some(("Delete", Kind::Denied)));
+    mount.rm("kept").await.unwrap();
+    mount.settle().await;
+    assert_eq!(mount.read("kept").await.unwrap(), b"1");
+    assert_eq!(mount.rm("kept").await, Err(Error::Denied), "known by now");
+    mount.outlast_ttl().await;
+    mount.store.forbid(None);
+    mount.rm("kept").await.unwrap();
+    mount.assert_settled_as(&tree(&[])).await;
 }

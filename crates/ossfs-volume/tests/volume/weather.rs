@@ -38,6 +38,8 @@ struct State {
     counts: BTreeMap<&'static str, u64>,
     bytes_in: u64,
     dead: bool,
+    /// An operation that is never allowed, and how it is refused.
+    forbidden: Option<(&'static str, Kind)>,
     /// Whoever asked is gone: nothing is answered any more.
     severed: bool,
     /// Requests under way.
@@ -62,6 +64,7 @@ impl Weather {
             counts: BTreeMap::new(),
             bytes_in: 0,
             dead: false,
+            forbidden: None,
             severed: false,
             in_flight: 0,
             notes: None,
@@ -101,6 +104,11 @@ impl Weather {
     }
 
     /// Nothing is answered any more but errors.
+    /// Refuses an operation for good.
+    pub(crate) fn forbid(&self, forbidden: Option<(&'static str, Kind)>) {
+        self.state.lock().unwrap().forbidden = forbidden;
+    }
+
     pub(crate) fn die(&self, dead: bool) {
         self.state.lock().unwrap().dead = dead;
     }
@@ -207,6 +215,10 @@ impl Weather {
         (chance, storm, dead): (f64, Option<Storm>, bool),
         act: impl AsyncFnOnce() -> Result<T>,
     ) -> Result<T> {
+        let forbidden = self.state.lock().unwrap().forbidden;
+        if let Some((_, kind)) = forbidden.filter(|(forbidden, _)| *forbidden == operation) {
+            return Err(Error::new(kind, operation, "forbidden"));
+        }
         if dead {
             return Err(Error::new(Kind::Unavailable, operation, "the endpoint is dead"));
         }
