@@ -397,11 +397,14 @@ impl Tree {
         for (parent, name) in &node.names {
             self.touched.insert(RecordKey::Name(*parent, name.clone()));
         }
-        for (key, _) in &node.homes {
-            if self.homes.get(key) == Some(&id) {
-                self.homes.remove(key);
+        let homes: Vec<Key> = node.homes.iter().map(|(key, _)| key.clone()).collect();
+        for key in homes {
+            if self.homes.get(&key) == Some(&id) {
+                self.homes.remove(&key);
                 self.touched.insert(RecordKey::Home(key.clone()));
-                self.work.extend(self.waiting.remove(key).into_iter().flatten());
+                // A listing under way may have passed its key over, because of the record.
+                self.mutated(&key);
+                self.wake(&key);
             }
         }
         self.drop_if_unused(id);

@@ -211,3 +211,21 @@ async fn a_directory_whose_moving_files_somebody_deleted_is_forgotten() {
     mount.outlast_ttl().await;
     mount.assert_settled_as(&tree(&[])).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_is_forgotten_while_its_directory_is_listed_stays_in_the_listing() {
+    for pause in (0..600).step_by(10) {
+        let mount = over(&[("b", ""), ("c", ""), ("d", ""), ("e", ""), ("f", "")]).await;
+        mount.store.page(1);
+        let handle = mount.create("a").await.unwrap();
+        mount.volume.sync_file(handle).await.unwrap();
+        let (volume, sleep) = (mount.volume.clone(), Duration::from_millis(pause));
+        let closing = tokio::spawn(async move {
+            tokio::time::sleep(sleep).await;
+            volume.release(handle);
+        });
+        assert_eq!(mount.names("").await.unwrap(), ["a", "b", "c", "d", "e", "f"], "after {pause} ms");
+        closing.await.unwrap();
+        assert_eq!(mount.names("").await.unwrap(), ["a", "b", "c", "d", "e", "f"], "after {pause} ms");
+    }
+}
