@@ -2,7 +2,7 @@
 //!
 //! `OSSFS_SEED=n` runs one history, `OSSFS_LONG=1` many more; `OSSFS_REQUESTS=1` shows the requests of one that fails.
 
-use crate::model::{Item, Model};
+use crate::model::{Item, Model, above};
 use crate::mount::{Entry, Mount, READ, WRITE};
 use crate::weather::Storm;
 use ossfs_ledger::Ledger;
@@ -16,6 +16,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::task::JoinHandle;
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 const DEPTH_MAX: usize = 3;
@@ -70,6 +71,8 @@ struct History {
     mount: Mount,
     model: Model,
     opens: Vec<Open>,
+    /// Others who only look.
+    lookers: Vec<JoinHandle<()>>,
     /// Of the last bytes that were written.
     counter: usize,
     /// Something was changed that no close or fsync has confirmed.
@@ -227,6 +230,7 @@ impl History {
             mount,
             model: Model::default(),
             opens: Vec::new(),
+            lookers: Vec::new(),
             unconfirmed: false,
             counter: 0,
             log,
@@ -240,6 +244,9 @@ impl History {
         history.mount.store.storm(plan.storm);
         if seed % 2 == 1 {
             history.mount.store.page(3);
+        }
+        if seed % 3 == 0 {
+            history.lookers = (0..3).map(|one| tokio::spawn(look_around(history.mount.same(), seed + one))).collect();
         }
         if std::env::var("OSSFS_REQUESTS").is_ok() {
             history.mount.store.note_in(history.log.clone());
@@ -270,9 +277,7 @@ impl History {
     }
 
     fn random_path(&mut self) -> String {
-        let depth = self.rng.usize(1..=DEPTH_MAX);
-        let names: Vec<&str> = (0..depth).map(|_| *self.rng.choice(&NAMES).unwrap()).collect();
-        names.join("/")
+        random_path(&mut self.rng)
     }
 
     /// A path of something wanted, or, rarely, any.
@@ -641,6 +646,7 @@ impl History {
 
     async fn end(mut self) {
         self.say("the end".into());
+        self.lookers.drain(..).for_each(|looker| looker.abort());
         while !self.opens.is_empty() {
             self.close_one().await;
         }
@@ -753,6 +759,31 @@ impl History {
                 self.compare_names(mount, path).await;
             }
         }
+    }
+}
+
+fn random_path(rng: &mut fastrand::Rng) -> String {
+    let depth = rng.usize(1..=DEPTH_MAX);
+    let names: Vec<&str> = (0..depth).map(|_| *rng.choice(&NAMES).unwrap()).collect();
+    names.join("/")
+}
+
+/// Looks at this and that, and gives up now and then.
+async fn look_around(mount: Mount, seed: u64) {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    loop {
+        let path = random_path(&mut rng);
+        let patience = Duration::from_millis(rng.u64(1..2_000));
+        let look = async {
+            match rng.u8(0..4) {
+                0 => drop(mount.names(above(&path)).await),
+                1 => drop(mount.names(&path).await),
+                2 => drop(mount.read(&path).await),
+                _ => drop(mount.stat(&path).await),
+            }
+        };
+        tokio::time::timeout(patience, look).await.ok();
+        tokio::time::sleep(Duration::from_millis(rng.u64(1..300))).await;
     }
 }
 

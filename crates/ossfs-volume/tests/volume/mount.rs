@@ -60,6 +60,17 @@ impl Mount {
         self.volume = open(&self.store, &self.ledger, &self.options);
     }
 
+    /// The same volume, for somebody else on the same machine.
+    pub(crate) fn same(&self) -> Mount {
+        Mount {
+            bucket: self.bucket.clone(),
+            store: self.store.clone(),
+            ledger: self.ledger.clone(),
+            volume: self.volume.clone(),
+            options: self.options.clone(),
+        }
+    }
+
     /// A volume that knows nothing but the bucket.
     pub(crate) fn fresh(&self) -> Mount {
         let ledger = Arc::new(MemoryLedger::new());
