@@ -99,6 +99,11 @@ impl Core {
             self.room.notify_waiters();
         }
         world.answer_waiters(id);
+        // Nobody waits any more: a file that is being written is settled when somebody does again, or when it is closed.
+        let waited_for = world.waiters.contains_key(&id);
+        if let Some(node) = world.tree.node_mut(id) {
+            node.urgent &= waited_for;
+        }
         self.progress.notify_waiters();
     }
 
