@@ -147,6 +147,9 @@ impl Tree {
         self.want_marker(from.0);
         for below in self.push_recorded_below(id) {
             self.tidy(below);
+            // What was at its place has left it.
+            let claims = self.node(below).map(|node| node.claims.clone()).unwrap_or_default();
+            claims.into_iter().for_each(|claim| self.push_work(Work::Claim(claim)));
         }
         Ok(())
     }

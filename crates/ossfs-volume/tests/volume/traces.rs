@@ -229,3 +229,35 @@ async fn a_file_that_is_forgotten_while_its_directory_is_listed_stays_in_the_lis
         assert_eq!(mount.names("").await.unwrap(), ["a", "b", "c", "d", "e", "f"], "after {pause} ms");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_on_its_own_place_is_drained_when_that_moves() {
+    let mount = over(&[("a/s/x", "1"), ("a/s/y", "2"), ("a/t", "3")]).await;
+    mount.tree().await;
+    mount.mv("a", "b").await.unwrap();
+    mount.mkdir("a").await.unwrap();
+    mount.mv("b/s", "a/s").await.unwrap();
+    // Before this the claim of a/s has been looked at, and found to be at its place.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    mount.mv("a", "c").await.unwrap();
+    let expected = tree(&[("b/t", "3"), ("c/s/x", "1"), ("c/s/y", "2")]);
+    assert_eq!(mount.tree().await, expected);
+    mount.assert_settled_as(&expected).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_was_synced_once_is_not_uploaded_at_every_write() {
+    let mount = over(&[]).await;
+    let handle = mount.create("f").await.unwrap();
+    mount.volume.write(handle, 0, "1".into()).await.unwrap();
+    let volume = mount.volume.clone();
+    let sync = tokio::spawn(async move { volume.sync_file(handle).await });
+    for at in 1..200 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        mount.volume.write(handle, at, "1".into()).await.unwrap();
+    }
+    sync.await.unwrap().unwrap();
+    assert_eq!(mount.store.take_counts().get("Put"), Some(&1));
+    mount.close(handle).await.unwrap();
+    assert_eq!(mount.object("f").await.len(), 200);
+}
