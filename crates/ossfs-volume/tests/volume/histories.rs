@@ -1,9 +1,8 @@
 //! Random histories against a reference model: the mount equals it at every step, the bucket once settled.
-//!
-//! `OSSFS_SEED=n` runs one history, `OSSFS_LONG=1` many more; `OSSFS_REQUESTS=1` shows the requests of one that fails.
 
 use crate::model::{Item, Model, above};
 use crate::mount::{Entry, Mount, READ, WRITE};
+use crate::tales::{Log, failing_seeds, shown};
 use crate::weather::Storm;
 use ossfs_ledger::Ledger;
 use ossfs_store::ObjectStore;
@@ -11,10 +10,6 @@ use ossfs_types::{FileKind, Prefix};
 use ossfs_volume::{Error, HandleId, OpenMode, Result, VolumeOptions};
 use std::collections::BTreeSet;
 use std::fmt::Debug;
-use std::future::Future;
-use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
@@ -24,8 +19,6 @@ const OPERATIONS: usize = 60;
 /// Objects that were there before the mount.
 const OBJECTS_MAX: usize = 8;
 const STEPS: usize = OBJECTS_MAX + OPERATIONS;
-/// After so many failures no more are looked for.
-const FAILURES_MAX: usize = 10;
 /// A call that the weather made fail is repeated so often.
 const REPEATS_MAX: usize = 300;
 
@@ -53,8 +46,6 @@ enum Crashes {
 const FAIR: Plan = Plan { storm: None, crashes: Crashes::Never, bytes_max: 60, small: false, impatient: false };
 const STORM: Storm = Storm { refused: 0.05, lost_requests: 0.03, lost_answers: 0.03 };
 
-pub(crate) type Log = Arc<Mutex<Vec<String>>>;
-
 struct Open {
     handle: HandleId,
     file: usize,
@@ -80,36 +71,6 @@ struct History {
     log: Log,
 }
 
-/// A history of a seed without some of its steps.
-type Tale<'a> = &'a dyn Fn(u64, &BTreeSet<usize>, &Log) -> Pin<Box<dyn Future<Output = ()>>>;
-
-/// Runs histories of one kind, each in a runtime of its own; tells which failed, and what is needed for the first to fail.
-pub(crate) fn failing_seeds(plain: u64, long: u64, steps: usize, tale: Tale<'_>) {
-    let seeds = match std::env::var("OSSFS_SEED") {
-        Ok(seed) => {
-            let seed = seed.parse().unwrap();
-            seed..seed + 1
-        }
-        Err(_) => 0..if std::env::var("OSSFS_LONG").is_ok() { long } else { plain },
-    };
-    let mut failed: Vec<(u64, Failure)> = Vec::new();
-    for seed in seeds {
-        failed.extend(failure(tale, seed, &BTreeSet::new()).map(|failure| (seed, failure)));
-        if failed.len() >= FAILURES_MAX {
-            break;
-        }
-    }
-    let Some((seed, first)) = failed.first() else { return };
-    println!("seed {seed} failed: {}\n{}\n", first.message, first.log);
-    let needed = shrink(tale, *seed, steps);
-    println!("of that, this is enough: {}\n{}\n", needed.message, needed.log);
-    let heads = failed.iter().map(|(seed, failure)| {
-        let mut lines = failure.message.lines();
-        format!("{seed}: {}", lines.by_ref().take(3).collect::<Vec<_>>().join(" "))
-    });
-    panic!("seeds that failed:\n{}", heads.collect::<Vec<_>>().join("\n"));
-}
-
 fn run(plan: Plan, plain: u64, long: u64) {
     failing_seeds(plain, long, STEPS, &|seed, skipped, log| {
         let (skipped, log) = (skipped.clone(), log.clone());
@@ -121,45 +82,6 @@ fn run(plan: Plan, plain: u64, long: u64) {
             history.end().await;
         })
     });
-}
-
-/// How a history failed.
-struct Failure {
-    message: String,
-    log: String,
-}
-
-/// Runs one history, without some of its steps.
-fn failure(tale: Tale<'_>, seed: u64, skipped: &BTreeSet<usize>) -> Option<Failure> {
-    let log = Log::default();
-    let history = std::panic::catch_unwind(AssertUnwindSafe(|| {
-        fastrand::seed(seed);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(tale(seed, skipped, &log));
-    }));
-    let payload = history.err()?;
-    let message = match payload.downcast::<String>() {
-        Ok(message) => *message,
-        Err(payload) => payload.downcast_ref::<&str>().copied().unwrap_or("no message").to_owned(),
-    };
-    let log = log.lock().unwrap().join("\n");
-    Some(Failure { message, log })
-}
-
-/// Leaves out of a history that fails what is not needed for that.
-fn shrink(tale: Tale<'_>, seed: u64, steps: usize) -> Failure {
-    let mut skipped = BTreeSet::new();
-    loop {
-        let before = skipped.len();
-        for step in (0..steps).rev() {
-            if skipped.insert(step) && failure(tale, seed, &skipped).is_none() {
-                skipped.remove(&step);
-            }
-        }
-        if skipped.len() == before {
-            return failure(tale, seed, &skipped).expect("it failed just now");
-        }
-    }
 }
 
 #[test]
@@ -245,7 +167,7 @@ impl History {
         if seed % 2 == 1 {
             history.mount.store.page(3);
         }
-        if seed % 3 == 0 {
+        if seed.is_multiple_of(3) {
             history.lookers = (0..3).map(|one| tokio::spawn(look_around(history.mount.same(), seed + one))).collect();
         }
         if std::env::var("OSSFS_REQUESTS").is_ok() {
@@ -793,9 +715,4 @@ fn same_bytes(what: &str, found: &[u8], expected: &[u8]) {
     }
     let at = found.iter().zip(expected).position(|(one, other)| one != other);
     panic!("{what} has other bytes, first at {at:?}:\n{}\ninstead of\n{}", shown(found), shown(expected));
-}
-
-pub(crate) fn shown(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(40)]).into_owned();
-    format!("{text:?} ({} bytes)", bytes.len())
 }

@@ -1,6 +1,6 @@
 //! The file system over a bucket in memory, without a kernel, on simulated time.
 
-#![allow(clippy::unwrap_used, reason = "all of this is a test")]
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod basics;
 mod histories;
@@ -9,5 +9,6 @@ mod mount;
 mod moves;
 mod outsiders;
 mod strangers;
+mod tales;
 mod traces;
 mod weather;

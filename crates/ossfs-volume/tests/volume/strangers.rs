@@ -4,13 +4,12 @@
 //! The somebody acts between requests, never during one: OSS has no conditional write, so what comes in between a look
 //! and the write that follows it at once is lost.
 
-use crate::histories::{failing_seeds, shown};
 use crate::mount::Mount;
+use crate::tales::{Log, failing_seeds, shown};
 use crate::weather::Storm;
 use ossfs_ledger::Ledger;
 use ossfs_volume::{Error, VolumeOptions};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
@@ -23,7 +22,7 @@ struct Strangers {
     written: BTreeSet<Vec<u8>>,
     /// What must be somewhere in the bucket.
     kept: BTreeSet<Vec<u8>>,
-    log: Arc<Mutex<Vec<String>>>,
+    log: Log,
 }
 
 fn run(plain: u64, long: u64, storm: Option<Storm>) {
@@ -51,7 +50,7 @@ fn nothing_is_lost_among_strangers_in_storms() {
 }
 
 impl Strangers {
-    fn begin(seed: u64, storm: Option<Storm>, log: Arc<Mutex<Vec<String>>>) -> Self {
+    fn begin(seed: u64, storm: Option<Storm>, log: Log) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         let mount = Mount::with(VolumeOptions { parallel: *rng.choice(&[2, 32]).unwrap(), ..VolumeOptions::default() });
         mount.store.delay(Duration::from_millis(rng.u64(0..=100)), seed);
