@@ -288,7 +288,7 @@ impl Core {
         }
         let Some((key, ident)) = home else { return Err(Error::Stale) };
         let found = match self.store.head(&key).await {
-            Ok(meta) => Some(crate::settle::ident_of(&meta)),
+            Ok(meta) => Some(crate::tree::ident_of(&meta)),
             Err(error) if error.kind() == Kind::NotFound => None,
             Err(error) => return Err(store_error(&error)),
         };

@@ -221,17 +221,7 @@ impl Core {
             && let Ok(key) = Key::parse(&legacy)
         {
             match self.store.stat(&key).await {
-                Ok(stat) => answer.objects.push(Sighting {
-                    key,
-                    ident: ossfs_ledger::Ident {
-                        etag: stat.etag,
-                        size: stat.size,
-                        crc64: None,
-                        last_modified: Some(stat.last_modified),
-                    },
-                    kind: None,
-                    native: false,
-                }),
+                Ok(stat) => answer.objects.push(Sighting::of_stat(key, stat)),
                 Err(error) if error.kind() == Kind::NotFound => {}
                 Err(error) => return Err(store_error(&error)),
             }

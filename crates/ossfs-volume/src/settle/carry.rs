@@ -4,7 +4,7 @@ use super::plan::Order;
 use crate::core::Core;
 use crate::format::{self, TOKEN};
 use crate::read::Version;
-use crate::tree::{Foreign, Node};
+use crate::tree::{Foreign, Node, ident_of, ident_of_stat};
 use ossfs_ledger::{Expect, Ident, IntentKind, NodeId};
 use ossfs_store::{
     CopyOptions, CopySource, Error, Kind, Metadata, ObjectMeta, Payload, PutOptions, Result, WriteHeaders,
@@ -26,11 +26,6 @@ pub(super) enum Outcome {
     Unknown(Error),
     /// Nothing was changed.
     Failed(Error),
-}
-
-/// The identity of an object as a HEAD shows it.
-pub(crate) fn ident_of(meta: &ObjectMeta) -> Ident {
-    Ident { etag: meta.etag.clone(), size: meta.size, crc64: meta.crc64, last_modified: Some(meta.last_modified) }
 }
 
 impl Core {
@@ -277,7 +272,7 @@ impl Core {
         let options = PutOptions { metadata, headers: self.write_headers(order) };
         self.store.put_symlink(&order.key, &link.target, &options).await?;
         let stat = self.store.stat(&order.key).await?;
-        Ok(Ident { etag: stat.etag, size: stat.size, crc64: None, last_modified: Some(stat.last_modified) })
+        Ok(ident_of_stat(stat))
     }
 
     /// Puts a small object of ours.

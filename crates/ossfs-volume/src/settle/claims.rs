@@ -2,7 +2,6 @@
 
 use crate::core::Core;
 use crate::tree::{Owner, Sighting, Work};
-use ossfs_ledger::Ident;
 use ossfs_store::{Error, Kind, ListRequest};
 use ossfs_types::{Key, Prefix};
 use std::sync::Arc;
@@ -113,25 +112,16 @@ impl Core {
         let (question, ()) = self.ask(|_| ());
         let asked = question.sequence();
         let found = self.store.stat(key).await;
-        self.change(|world| {
-            match found {
-                Ok(stat) => {
-                    let ident = Ident {
-                        etag: stat.etag,
-                        size: stat.size,
-                        crc64: None,
-                        last_modified: Some(stat.last_modified),
-                    };
-                    let sighting = Sighting { key: key.clone(), ident, kind: None, native: false };
-                    if world.tree.mutated_since(key.as_str(), asked) {
-                        return Ok(false);
-                    }
-                    let recorded = world.tree.record_object(&sighting, Instant::now()).is_some();
-                    if !recorded && matches!(world.tree.owner(key.as_str()), Owner::Path(_)) {
-                        let message = "an object is in the way that belongs nowhere";
-                        return Err(Error::new(Kind::Precondition, "settle", message).on_key(key.as_str()));
-                    }
-                    Ok(false)
+        self.change(|world| match found {
+            Ok(stat) => {
+                let sighting = Sighting::of_stat(key.clone(), stat);
+                if world.tree.mutated_since(key.as_str(), asked) {
+                    return Ok(false);
+                }
+                let recorded = world.tree.record_object(&sighting, Instant::now()).is_some();
+                if !recorded && matches!(world.tree.owner(key.as_str()), Owner::Path(_)) {
+                    let message = "an object is in the way that belongs nowhere";
+                    return Err(Error::new(Kind::Precondition, "settle", message).on_key(key.as_str()));
                 }
                 Ok(false)
             }

@@ -85,14 +85,7 @@ impl Tree {
                 self.vanish(id, parent, &name);
             }
         }
-        let mut node = Node::new(sighting.kind.unwrap_or(FileKind::File));
-        node.kind_is_guess = sighting.kind.is_none();
-        node.native = sighting.native;
-        node.size = sighting.ident.size;
-        node.homes = vec![(sighting.key.clone(), sighting.ident.clone())];
-        node.current = Some(sighting.ident.clone());
-        node.checked = Some(now);
-        let id = self.add(node);
+        let id = self.add(sighting.node(now));
         self.attach(id, parent, name);
         // The name is not the one that the key has by nature where it was taken; the home counts all the same.
         self.materialise_as_it_is(id)?;

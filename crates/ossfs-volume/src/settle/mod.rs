@@ -23,7 +23,6 @@ mod stream;
 mod tombs;
 mod upload;
 
-pub(crate) use carry::ident_of;
 pub(crate) use queue::Queue;
 pub(crate) use resolve::QUARANTINE;
 pub(crate) use run::spawn;

@@ -1,9 +1,9 @@
 //! Orders whose answer was lost, and keys where somebody else wrote.
 
-use super::carry::ident_of;
 use super::plan::Order;
 use crate::core::Core;
 use crate::format::conflict_name;
+use crate::tree::{ident_of, ident_of_stat};
 use ossfs_ledger::{Expect, Ident, IntentKind};
 use ossfs_store::{CopyOptions, CopySource, Error, Kind, ObjectMeta, PutOptions, Result, Upload, WriteHeaders};
 use ossfs_types::Key;
@@ -157,12 +157,7 @@ impl Core {
         match self.store.get_symlink(&order.key).await {
             Ok(link) if link.target == target => {
                 let stat = self.store.stat(&order.key).await?;
-                Ok(Found::Ours(Ident {
-                    etag: stat.etag,
-                    size: stat.size,
-                    crc64: None,
-                    last_modified: Some(stat.last_modified),
-                }))
+                Ok(Found::Ours(ident_of_stat(stat)))
             }
             Err(error) if error.kind() == Kind::NotFound => Ok(Found::Other(None)),
             Err(error) if error.kind() != Kind::WrongType => Err(error),

@@ -233,7 +233,7 @@ impl Core {
     async fn complete_checked(&self, order: &Order) -> Outcome {
         if let Expect::Present(_) | Expect::PresentOrAbsent(_) = order.intent.expect {
             match self.store.head(&order.key).await {
-                Ok(meta) if order.intent.expect.allows(Some(&super::carry::ident_of(&meta))) => {}
+                Ok(meta) if order.intent.expect.allows(Some(&crate::tree::ident_of(&meta))) => {}
                 Ok(meta) => return Outcome::Unexpected(Some(Box::new(meta))),
                 Err(error) if error.kind() == Kind::NotFound => {
                     if !order.intent.expect.allows(None) {

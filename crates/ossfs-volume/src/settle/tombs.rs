@@ -2,7 +2,7 @@
 
 use super::resolve::QUARANTINE;
 use crate::core::Core;
-use crate::tree::Work;
+use crate::tree::{Work, ident_of_stat};
 use ossfs_ledger::Ident;
 use ossfs_store::Kind;
 use ossfs_types::Key;
@@ -81,7 +81,7 @@ impl Core {
             Err(error) if error.kind() == Kind::NotFound => return Ok(()),
             Err(error) => return Err(error),
         };
-        let found = Ident { etag: found.etag, size: found.size, crc64: None, last_modified: Some(found.last_modified) };
+        let found = ident_of_stat(found);
         if !ident.matches(&found) {
             tracing::warn!(%key, "somebody else has put another object where one was to be deleted: it stays");
             return Ok(());

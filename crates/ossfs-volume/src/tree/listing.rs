@@ -1,34 +1,11 @@
 //! What the bucket says of a directory, filtered by who owns the keys, becomes cached nodes.
 
-use super::{Foreign, Node, Owner, Sequence, Tree};
-use crate::format::{HIDDEN_DIRECTORY, LEGACY_MARKER_SUFFIX, alias_of, kind_of_listing, showable};
+use super::{Foreign, Node, Owner, Sequence, Sighting, Tree};
+use crate::format::{HIDDEN_DIRECTORY, LEGACY_MARKER_SUFFIX, alias_of, showable};
 use ossfs_ledger::{Ident, Name, NodeId};
-use ossfs_store::{ListEntry, ObjectType};
 use ossfs_types::{FileKind, Key};
 use std::collections::HashSet;
 use tokio::time::Instant;
-
-/// An object that the bucket showed.
-#[derive(Debug, Clone)]
-pub(crate) struct Sighting {
-    pub key: Key,
-    pub ident: Ident,
-    /// What it is, where that could be told.
-    pub kind: Option<FileKind>,
-    /// A native symlink.
-    pub native: bool,
-}
-
-impl From<ListEntry> for Sighting {
-    fn from(entry: ListEntry) -> Self {
-        Self {
-            kind: kind_of_listing(&entry),
-            native: entry.object_type == ObjectType::Symlink,
-            ident: Ident { etag: entry.etag, size: entry.size, crc64: None, last_modified: Some(entry.last_modified) },
-            key: entry.key,
-        }
-    }
-}
 
 /// A listing of a directory that is being applied, page by page and source by source.
 #[derive(Debug)]
@@ -196,14 +173,7 @@ impl Tree {
             }
             self.vanish(id, listed.directory, &name);
         }
-        let mut node = Node::new(sighting.kind.unwrap_or(FileKind::File));
-        node.kind_is_guess = sighting.kind.is_none();
-        node.native = sighting.native;
-        node.size = sighting.ident.size;
-        node.homes = vec![(sighting.key.clone(), sighting.ident.clone())];
-        node.current = Some(sighting.ident.clone());
-        node.checked = Some(listed.began);
-        let id = self.add(node);
+        let id = self.add(sighting.node(listed.began));
         self.attach(id, listed.directory, name);
     }
 

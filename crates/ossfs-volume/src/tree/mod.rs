@@ -12,12 +12,14 @@ mod listing;
 mod node;
 mod owner;
 mod sequence;
+mod sighting;
 
 pub(crate) use change::{Gone, NewNode};
-pub(crate) use listing::{Listed, Sighting};
+pub(crate) use listing::Listed;
 pub(crate) use node::{Failure, Foreign, Node};
 pub(crate) use owner::Owner;
 pub(crate) use sequence::Sequence;
+pub(crate) use sighting::{Sighting, ident_of, ident_of_stat};
 
 use ossfs_ledger::{Change, Claim, Home, Ident, Intent, Name, NodeId, Record, RecordKey, Tomb};
 use ossfs_types::{FileKind, Key, Prefix};

@@ -297,3 +297,27 @@ fn open(store: &Arc<Weather>, ledger: &Arc<MemoryLedger>, options: &VolumeOption
 pub(crate) fn file(bytes: &str) -> Entry {
     Entry::File(bytes.as_bytes().to_vec())
 }
+
+/// Paths with `/` at the end are directories; so is everything above a path.
+pub(crate) fn files(files: &[(&str, &str)]) -> BTreeMap<String, Entry> {
+    let mut tree = BTreeMap::new();
+    for (path, bytes) in files {
+        for (slash, _) in path.match_indices('/') {
+            tree.insert(path[..slash].to_owned(), Entry::Directory);
+        }
+        if !path.ends_with('/') {
+            tree.insert((*path).to_owned(), file(bytes));
+        }
+    }
+    tree
+}
+
+/// A mount on a slow bucket with these objects, put by somebody else.
+pub(crate) async fn over(objects: &[(&str, &str)]) -> Mount {
+    let mount = Mount::new();
+    for (key, bytes) in objects {
+        mount.outsider_puts(key, bytes.as_bytes()).await;
+    }
+    mount.store.delay(Duration::from_millis(100), 7);
+    mount
+}

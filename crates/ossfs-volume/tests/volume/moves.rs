@@ -1,31 +1,7 @@
 //! Names move at once; the bucket follows.
 
-use crate::mount::{Entry, Mount, WRITE, file};
-use std::collections::BTreeMap;
+use crate::mount::{Mount, WRITE, files, over};
 use std::time::Duration;
-
-fn tree(files: &[(&str, &str)]) -> BTreeMap<String, Entry> {
-    let mut tree = BTreeMap::new();
-    for (path, bytes) in files {
-        for (slash, _) in path.match_indices('/') {
-            tree.insert(path[..slash].to_owned(), Entry::Directory);
-        }
-        if !path.ends_with('/') {
-            tree.insert((*path).to_owned(), file(bytes));
-        }
-    }
-    tree
-}
-
-/// A mount on a slow bucket with these objects, put by somebody else.
-async fn over(objects: &[(&str, &str)]) -> Mount {
-    let mount = Mount::new();
-    for (key, bytes) in objects {
-        mount.outsider_puts(key, bytes.as_bytes()).await;
-    }
-    mount.store.delay(Duration::from_millis(100), 7);
-    mount
-}
 
 #[tokio::test(start_paused = true)]
 async fn a_renamed_directory_shows_all_at_once_and_settles() {
@@ -38,7 +14,7 @@ async fn a_renamed_directory_shows_all_at_once_and_settles() {
     mount.mv("a", "b").await.unwrap();
     let moved: Vec<(String, &str)> =
         objects.iter().map(|(key, bytes)| (key.replacen('a', "b", 1), bytes.as_str())).collect();
-    let expected = tree(&moved.iter().map(|(path, bytes)| (path.as_str(), *bytes)).collect::<Vec<_>>());
+    let expected = files(&moved.iter().map(|(path, bytes)| (path.as_str(), *bytes)).collect::<Vec<_>>());
     for _ in 0..3 {
         assert!(mount.tree().await == expected, "while it moves");
         tokio::time::sleep(Duration::from_secs(2)).await;
@@ -55,7 +31,7 @@ async fn directories_trade_places() {
     mount.mv("a", "c").await.unwrap();
     mount.mv("b", "a").await.unwrap();
     mount.mv("c", "b").await.unwrap();
-    let expected = tree(&[("a/x", "from b"), ("a/s/y", "deep"), ("b/x", "from a")]);
+    let expected = files(&[("a/x", "from b"), ("a/s/y", "deep"), ("b/x", "from a")]);
     assert_eq!(mount.tree().await, expected);
     mount.assert_settled_as(&expected).await;
 }
@@ -65,7 +41,7 @@ async fn trace_1_a_name_that_was_left_does_not_show_what_left_it() {
     let mount = over(&[("a/x", "1"), ("b/y", "2")]).await;
     mount.mv("a", "c").await.unwrap();
     mount.mv("b", "a").await.unwrap();
-    let expected = tree(&[("c/x", "1"), ("a/y", "2")]);
+    let expected = files(&[("c/x", "1"), ("a/y", "2")]);
     assert_eq!(mount.tree().await, expected);
     mount.assert_settled_as(&expected).await;
 }
@@ -75,7 +51,7 @@ async fn trace_2_a_new_directory_under_a_claimed_prefix_stays() {
     let mount = over(&[("b/x", "1")]).await;
     mount.mv("b", "c").await.unwrap();
     mount.mkdir("b").await.unwrap();
-    let expected = tree(&[("c/x", "1"), ("b/", "")]);
+    let expected = files(&[("c/x", "1"), ("b/", "")]);
     for _ in 0..20 {
         assert_eq!(mount.tree().await, expected);
         tokio::time::sleep(Duration::from_millis(30)).await;
@@ -91,7 +67,7 @@ async fn trace_3_what_still_lives_at_a_key_is_moved_before_it_is_overwritten() {
     mount.mv("a", "c").await.unwrap();
     mount.mv("b", "a").await.unwrap();
     mount.close(handle).await.unwrap();
-    let expected = tree(&[("c/x", "old"), ("a/z", "1"), ("a/x", "new")]);
+    let expected = files(&[("c/x", "old"), ("a/z", "1"), ("a/x", "new")]);
     assert_eq!(mount.tree().await, expected);
     mount.assert_settled_as(&expected).await;
 }
@@ -103,7 +79,7 @@ async fn traces_4_and_5_what_was_removed_while_it_moved_stays_away() {
     mount.mv("c", "b").await.unwrap();
     tokio::time::sleep(Duration::from_millis(150)).await;
     mount.rm("b/x").await.unwrap();
-    let expected = tree(&[("b/y", "2")]);
+    let expected = files(&[("b/y", "2")]);
     for _ in 0..20 {
         assert_eq!(mount.tree().await, expected);
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -118,7 +94,7 @@ async fn trace_7_inherited_prefixes_are_carved_out() {
     mount.mv("c", "a/s").await.unwrap();
     mount.mv("a", "b").await.unwrap();
     mount.mv("b/s", "c").await.unwrap();
-    let expected = tree(&[("c/x", "1"), ("b/t", "2")]);
+    let expected = files(&[("c/x", "1"), ("b/t", "2")]);
     assert_eq!(mount.tree().await, expected);
     mount.assert_settled_as(&expected).await;
 }
@@ -129,7 +105,7 @@ async fn trace_8_a_claim_on_its_own_place_is_kept_under_a_shorter_one() {
     mount.mv("a", "b").await.unwrap();
     mount.mkdir("a").await.unwrap();
     mount.mv("b/s", "a/s").await.unwrap();
-    let expected = tree(&[("a/s/x", "1"), ("b/t", "2")]);
+    let expected = files(&[("a/s/x", "1"), ("b/t", "2")]);
     assert_eq!(mount.tree().await, expected);
     mount.assert_settled_as(&expected).await;
 }
@@ -140,7 +116,7 @@ async fn trace_12_a_key_that_is_being_deleted_is_written_afterwards() {
     mount.rm("f").await.unwrap();
     tokio::time::sleep(Duration::from_millis(60)).await;
     mount.mv("g", "f").await.unwrap();
-    mount.assert_settled_as(&tree(&[("f", "2")])).await;
+    mount.assert_settled_as(&files(&[("f", "2")])).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -154,7 +130,7 @@ async fn trace_13_what_is_written_during_an_upload_is_uploaded_after_it() {
     mount.volume.write(handle, 5, "second".into()).await.unwrap();
     flush.await.unwrap().unwrap();
     mount.close(handle).await.unwrap();
-    mount.assert_settled_as(&tree(&[("f", "firstsecond")])).await;
+    mount.assert_settled_as(&files(&[("f", "firstsecond")])).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -165,7 +141,7 @@ async fn trace_16_files_trade_places_through_keys_of_their_own() {
         mount.mv(other, one).await.unwrap();
         mount.mv("t", other).await.unwrap();
     }
-    let expected = tree(&[("a", "4"), ("b", "1"), ("c", "2"), ("d", "3")]);
+    let expected = files(&[("a", "4"), ("b", "1"), ("c", "2"), ("d", "3")]);
     assert_eq!(mount.tree().await, expected);
     mount.assert_settled_as(&expected).await;
 }
@@ -174,7 +150,7 @@ async fn trace_16_files_trade_places_through_keys_of_their_own() {
 async fn trace_17_a_directory_that_loses_its_last_child_stays() {
     let mount = over(&[("a/x", "1")]).await;
     mount.mv("a/x", "g").await.unwrap();
-    let expected = tree(&[("a/", ""), ("g", "1")]);
+    let expected = files(&[("a/", ""), ("g", "1")]);
     assert_eq!(mount.tree().await, expected);
     mount.assert_settled_as(&expected).await;
 }
@@ -189,7 +165,7 @@ async fn trace_18_a_read_goes_on_while_its_file_moves() {
         tokio::time::sleep(Duration::from_millis(30)).await;
     }
     mount.close(handle).await.unwrap();
-    mount.assert_settled_as(&tree(&[("b/x", "content")])).await;
+    mount.assert_settled_as(&files(&[("b/x", "content")])).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -209,5 +185,5 @@ async fn a_rename_over_a_file_costs_four_requests() {
     mount.store.take_counts();
     mount.write("tmp", b"new").await.unwrap();
     mount.mv("tmp", "f").await.unwrap();
-    mount.assert_settled_as(&tree(&[("f", "new")])).await;
+    mount.assert_settled_as(&files(&[("f", "new")])).await;
 }

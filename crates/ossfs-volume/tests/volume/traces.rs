@@ -1,40 +1,15 @@
 //! Histories that once went wrong, as short as they can be.
 
-use crate::mount::{Entry, Mount, WRITE, file};
+use crate::mount::{Entry, Mount, WRITE, files, over};
 use crate::weather::Storm;
 use ossfs_volume::{Error, VolumeOptions};
-use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// Paths with `/` at the end are directories; so is everything above a path.
-fn tree(files: &[(&str, &str)]) -> BTreeMap<String, Entry> {
-    let mut tree = BTreeMap::new();
-    for (path, bytes) in files {
-        for (slash, _) in path.match_indices('/') {
-            tree.insert(path[..slash].to_owned(), Entry::Directory);
-        }
-        if !path.ends_with('/') {
-            tree.insert((*path).to_owned(), file(bytes));
-        }
-    }
-    tree
-}
-
-/// A mount on a slow bucket with these objects, put by somebody else.
-async fn over(objects: &[(&str, &str)]) -> Mount {
-    let mount = Mount::new();
-    for (key, bytes) in objects {
-        mount.outsider_puts(key, bytes.as_bytes()).await;
-    }
-    mount.store.delay(Duration::from_millis(100), 7);
-    mount
-}
 
 #[tokio::test(start_paused = true)]
 async fn an_old_marker_moves_as_a_marker() {
     let mount = over(&[("a/s_$folder$", ""), ("a/x", "1")]).await;
     mount.mv("a", "b").await.unwrap();
-    let expected = tree(&[("b/s/", ""), ("b/x", "1")]);
+    let expected = files(&[("b/s/", ""), ("b/x", "1")]);
     for _ in 0..20 {
         assert_eq!(mount.tree().await, expected);
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -53,7 +28,7 @@ async fn garbage_under_a_name_that_is_given_up_again_is_deleted() {
     tokio::time::sleep(Duration::from_millis(10)).await;
     mount.rm("f").await.unwrap();
     mount.volume.release(handle);
-    mount.assert_settled_as(&tree(&[])).await;
+    mount.assert_settled_as(&files(&[])).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -67,7 +42,7 @@ async fn a_directory_that_was_removed_is_not_seen_in_an_answer_that_is_older() {
         assert_eq!(mount.names("a").await.unwrap(), [""; 0], "after {pause} ms");
         mount.rmdir("a").await.unwrap();
         assert_eq!(mount.stat("a").await, Err(Error::NotFound), "after {pause} ms");
-        mount.assert_settled_as(&tree(&[("g", "1"), ("h", "2")])).await;
+        mount.assert_settled_as(&files(&[("g", "1"), ("h", "2")])).await;
     }
 }
 
@@ -92,7 +67,7 @@ async fn attributes_that_were_written_at_another_key_are_written_at_the_own_one_
             tokio::time::sleep(Duration::from_millis(pause)).await;
             mount.mv("g", name).await.unwrap();
         }
-        mount.assert_settled_as(&tree(&[("d/", ""), ("f", "1")])).await;
+        mount.assert_settled_as(&files(&[("d/", ""), ("f", "1")])).await;
         for name in ["f", "d"] {
             assert_eq!(mount.fresh().stat(name).await.unwrap().attributes.mode, 0o711, "{name} after {pause} ms");
         }
@@ -209,7 +184,7 @@ async fn a_directory_whose_moving_files_somebody_deleted_is_forgotten() {
     mount.settle().await;
     mount.outsider_deletes("a/").await;
     mount.outlast_ttl().await;
-    mount.assert_settled_as(&tree(&[])).await;
+    mount.assert_settled_as(&files(&[])).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -240,7 +215,7 @@ async fn a_claim_on_its_own_place_is_drained_when_that_moves() {
     // Before this the claim of a/s has been looked at, and found to be at its place.
     tokio::time::sleep(Duration::from_millis(1)).await;
     mount.mv("a", "c").await.unwrap();
-    let expected = tree(&[("b/t", "3"), ("c/s/x", "1"), ("c/s/y", "2")]);
+    let expected = files(&[("b/t", "3"), ("c/s/x", "1"), ("c/s/y", "2")]);
     assert_eq!(mount.tree().await, expected);
     mount.assert_settled_as(&expected).await;
 }
