@@ -49,6 +49,7 @@ impl Volume {
         tree.quarantine_all(Instant::now() + settle::QUARANTINE);
         let core = Arc::new(Core::new(store, ledger, clock, options, tree));
         settle::spawn(&core);
+        settle::spawn_timer(&core);
         core.change(|_| ());
         Ok(Self { core })
     }

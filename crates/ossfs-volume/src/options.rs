@@ -36,6 +36,9 @@ pub struct VolumeOptions {
     pub memory_limit: u64,
     /// How long a call waits without progress before it fails with EIO.
     pub deadline: Duration,
+    /// How long what was written to a file that stays open may wait for the bucket. What is streamed in parts appears when
+    /// it is closed or synced.
+    pub settle_interval: Duration,
     /// Storage class, ACL and encryption of new objects.
     pub headers: WriteHeaders,
     /// Whether the bucket ignores `forbid_overwrite`, as versioned buckets do.
@@ -61,6 +64,7 @@ impl Default for VolumeOptions {
             part_bytes: 8 << 20,
             memory_limit: 256 << 20,
             deadline: Duration::from_secs(30),
+            settle_interval: Duration::from_secs(5),
             headers: WriteHeaders::default(),
             versioned: false,
             mime: MimeTypes::default(),

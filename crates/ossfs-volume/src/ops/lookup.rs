@@ -98,7 +98,8 @@ impl Core {
             return Ok(if fresh || !complete.is_zero() { Known::Node(*id) } else { Known::Unknown });
         }
         if !complete.is_zero() {
-            return Ok(Known::Missing(complete.min(self.options.metadata_ttl)));
+            // The kernel asks again soon, which costs no request; it is not told when the name appears.
+            return Ok(Known::Missing(complete.min(self.options.negative_ttl)));
         }
         let missing = self.time_left(directory.missing.get(name).copied(), self.options.negative_ttl);
         Ok(if missing.is_zero() { Known::Unknown } else { Known::Missing(missing) })

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use ossfs_ledger::NodeId;
 use ossfs_types::limits::{OBJECT_BYTES_MAX, PART_BYTES_MIN};
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// Under pressure no smaller parts are cut, as long as there are few files: a request a megabyte is still cheap.
 const PRESSED_PART_BYTES: u64 = 1 << 20;
@@ -103,6 +104,7 @@ impl Core {
         let generation = self.begin_change(world, id)?;
         let len = world.with_content(id, |content| {
             content.extents.write(offset, bytes.clone(), generation);
+            content.since.get_or_insert_with(Instant::now);
             content.extents.len()
         });
         self.end_change(world, id, len.unwrap_or_default());

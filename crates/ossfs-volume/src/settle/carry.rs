@@ -89,6 +89,7 @@ impl Core {
                 world.with_content(id, |content| {
                     content.extents.rebase(order.intent.generation);
                     content.stream = None;
+                    content.since = Some(Instant::now());
                 });
             }
             self.room.notify_waiters();

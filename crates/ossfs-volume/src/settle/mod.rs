@@ -25,4 +25,4 @@ mod upload;
 
 pub(crate) use queue::Queue;
 pub(crate) use resolve::QUARANTINE;
-pub(crate) use run::spawn;
+pub(crate) use run::{spawn, spawn_timer};

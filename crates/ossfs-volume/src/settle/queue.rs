@@ -90,6 +90,11 @@ impl Queue {
         self.changed.notify_one();
     }
 
+    /// Whether no more work is given out.
+    pub(super) fn is_closed(&self) -> bool {
+        self.state().closed
+    }
+
     /// The next thing to do; `None` once the queue is closed.
     pub(super) async fn next(&self) -> Option<Work> {
         loop {

@@ -1,13 +1,20 @@
 //! The dispatcher, and the task that settles one node.
 
 use super::plan::Step;
-use crate::core::Core;
+use crate::core::{Core, World};
 use crate::errors::{Error, Result};
 use crate::tree::Work;
+use crate::write::Content;
 use ossfs_ledger::NodeId;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+
+/// The timer looks so often within the interval for files that stay open.
+const TIMER_STEPS: u32 = 5;
+/// It looks no more often than this.
+const TIMER_STEP_MIN: Duration = Duration::from_millis(100);
 
 /// Begins to carry out what is queued, until the queue is closed.
 pub(crate) fn spawn(core: &Arc<Core>) {
@@ -31,7 +38,36 @@ pub(crate) fn spawn(core: &Arc<Core>) {
     });
 }
 
+/// Begins to settle what stays open for writing every few seconds, until the queue is closed.
+pub(crate) fn spawn_timer(core: &Arc<Core>) {
+    let core = core.clone();
+    tokio::spawn(async move {
+        let step = (core.options.settle_interval / TIMER_STEPS).max(TIMER_STEP_MIN);
+        while !core.queue.is_closed() {
+            tokio::time::sleep(step).await;
+            core.change(|world| core.settle_growing(world));
+        }
+    });
+}
+
 impl Core {
+    /// Lets files be settled that grow a little at a time and are not closed. What is streamed is a bulk write: it appears
+    /// whole.
+    fn settle_growing(&self, world: &mut World) {
+        let interval = self.options.settle_interval;
+        let due = |content: &Content| {
+            content.stream.is_none() && content.since.is_some_and(|since| since.elapsed() >= interval)
+        };
+        let due: Vec<NodeId> = world.contents().filter(|(_, content)| due(content)).map(|(id, _)| id).collect();
+        for id in due {
+            let Some(node) = world.tree.node_mut(id) else { continue };
+            if node.writers > 0 && !node.names.is_empty() && node.failure.is_none() && !node.urgent {
+                node.urgent = true;
+                world.tree.push_work(Work::Node(id));
+            }
+        }
+    }
+
     /// Carries a node as far as it gets.
     async fn settle_node(self: &Arc<Self>, id: NodeId) {
         let mut probed = None;

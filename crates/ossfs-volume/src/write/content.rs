@@ -12,12 +12,15 @@
 use super::extents::Extents;
 use ossfs_store as store;
 use ossfs_types::ByteRange;
+use tokio::time::Instant;
 
 /// The bytes of a file that is not as the bucket has it.
 #[derive(Debug, Default)]
 pub(crate) struct Content {
     pub extents: Extents,
     pub stream: Option<Stream>,
+    /// When the first byte was written that is not in an upload.
+    pub since: Option<Instant>,
 }
 
 /// Parts that are uploaded while the file is still being written.
@@ -65,7 +68,7 @@ impl Stream {
 impl Content {
     /// The content of an object of this length.
     pub(crate) fn of_base(len: u64) -> Self {
-        Self { extents: Extents::of_base(len), stream: None }
+        Self { extents: Extents::of_base(len), ..Self::default() }
     }
 
     /// Bytes from the start on that must not be written now: they are, or are about to be, in parts of an upload.

@@ -269,6 +269,7 @@ fn volume(
         part_bytes: part_bytes(typed.part_bytes, defaults.part_bytes, memory_limit, notes),
         memory_limit,
         deadline: typed.deadline.unwrap_or(defaults.deadline),
+        settle_interval: typed.settle_interval.unwrap_or(defaults.settle_interval),
         headers: write_headers(typed),
         ..defaults
     })

@@ -39,6 +39,7 @@ pub(crate) struct Typed {
     pub connect_timeout: Option<Duration>,
     pub readwrite_timeout: Option<Duration>,
     pub deadline: Option<Duration>,
+    pub settle_interval: Option<Duration>,
     pub storage_class: Option<&'static str>,
     pub encryption: Option<Encryption>,
     pub default_acl: Option<Acl>,

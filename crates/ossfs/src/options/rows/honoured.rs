@@ -258,6 +258,13 @@ pub(super) static ROWS: &[OptionRow] = &[
         Meaning::Value("SECONDS", set!(deadline, value::seconds)),
     ),
     row(
+        "settle_interval",
+        Transfer,
+        "5",
+        "Seconds that what was written to a file that stays open may wait for the bucket.",
+        Meaning::Value("SECONDS", set!(settle_interval, value::seconds)),
+    ),
+    row(
         "storage_class",
         NewObjects,
         "the bucket's",

@@ -1,0 +1,166 @@
+//! Calls that fewer programs make, and rights that the kernel checks.
+
+use crate::bucket::Bucket;
+use crate::shell::{sh, try_sh};
+use rustix::fs::{CWD, FallocateFlags, FlockOperation, Mode, OFlags, XattrFlags};
+use rustix::io::Errno;
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(10);
+
+#[test]
+fn creating_exclusively() {
+    let Some(bucket) = Bucket::start() else { return };
+    bucket.put("there", "x");
+    let mount = bucket.mount();
+    let exclusively = |name: &str| File::create_new(mount.path(name)).map(drop);
+    assert_eq!(exclusively("there").unwrap_err().raw_os_error(), Some(Errno::EXIST.raw_os_error()));
+    exclusively("new").unwrap();
+    assert_eq!(exclusively("new").unwrap_err().raw_os_error(), Some(Errno::EXIST.raw_os_error()));
+    assert_eq!(fs::create_dir(mount.path("there")).unwrap_err().raw_os_error(), Some(Errno::EXIST.raw_os_error()));
+    // Truncated when it is opened; read and written by the same number.
+    fs::write(mount.path("there"), "longer than before").unwrap();
+    let mut file = File::options().read(true).write(true).truncate(true).open(mount.path("there")).unwrap();
+    file.write_all(b"abc").unwrap();
+    file.seek(SeekFrom::Start(1)).unwrap();
+    let mut text = String::new();
+    file.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "bc");
+    drop(file);
+    assert_eq!(bucket.get("there"), b"abc");
+}
+
+#[test]
+fn an_object_that_was_truncated_is_empty_in_the_bucket() {
+    let Some(bucket) = Bucket::start() else { return };
+    bucket.put("file", vec![b'x'; 1 << 20]);
+    let mount = bucket.mount();
+    sh(mount.root(), ": > file; test ! -s file");
+    assert_eq!(bucket.head("file").size, 0, "in the bucket at close");
+    assert_eq!(fs::read(mount.path("file")).unwrap(), b"");
+}
+
+#[test]
+fn what_is_not_there_says_so() {
+    let Some(bucket) = Bucket::start() else { return };
+    bucket.put("file", "x");
+    let mount = bucket.mount();
+    let errno = |error: std::io::Error| Errno::from_io_error(&error).unwrap();
+    let linked = errno(fs::hard_link(mount.path("file"), mount.path("link")).unwrap_err());
+    assert!([Errno::PERM, Errno::OPNOTSUPP].contains(&linked), "{linked}");
+    let file = File::options().read(true).write(true).open(mount.path("file")).unwrap();
+    let punched =
+        rustix::fs::fallocate(&file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, 0, 1).unwrap_err();
+    assert_eq!(punched, Errno::OPNOTSUPP);
+    let path = mount.path("file");
+    let mut value = [0_u8; 16];
+    for name in ["security.capability", "system.posix_acl_access"] {
+        let error = rustix::fs::getxattr(&path, name, &mut value).unwrap_err();
+        assert!([Errno::OPNOTSUPP, Errno::NODATA].contains(&error), "{name}: {error}");
+    }
+    let error = rustix::fs::setxattr(&path, "user.colour", b"red", XattrFlags::empty());
+    assert_ne!(error, Err(Errno::NOSYS), "the kernel would remember it for every file");
+    // One of two may lock it, as on any file system of this machine.
+    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).unwrap();
+    let other = File::open(&path).unwrap();
+    let locked = rustix::fs::flock(&other, FlockOperation::NonBlockingLockExclusive);
+    assert_eq!(locked, Err(Errno::WOULDBLOCK));
+}
+
+#[test]
+fn rights_of_other_users() {
+    let Some(bucket) = Bucket::start() else { return };
+    fs::set_permissions(bucket.path("."), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mount = bucket.mount_with(&["-oallow_other"]);
+    sh(
+        mount.root(),
+        "echo s > secret; chmod 600 secret; echo o > open; chmod 644 open; mkdir -m 777 shared; mkdir -m 700 private; mkdir -m 755 closed; : > closed/file",
+    );
+    let nobody = |line: &str| {
+        let line = format!("setpriv --reuid=65534 --regid=65534 --clear-groups sh -ec '{line}'");
+        try_sh(mount.root(), &line, SOON).status.success()
+    };
+    assert!(nobody("cat open; echo mine > shared/mine; chmod 640 shared/mine"));
+    for line in [
+        "cat secret",
+        "echo x >> open",
+        "ls private",
+        "rm -f closed/file && test ! -e closed/file",
+        "chown 0 shared/mine",
+    ] {
+        assert!(!nobody(line), "{line}");
+    }
+    assert_eq!(sh(mount.root(), "stat -c \"%u %g %a\" shared/mine"), "65534 65534 640\n");
+    drop(mount);
+    // Without allow_other nobody else gets in.
+    let mount = bucket.mount();
+    let line = "setpriv --reuid=65534 --regid=65534 --clear-groups ls .";
+    assert!(!try_sh(mount.root(), line, SOON).status.success());
+}
+
+#[test]
+fn programs_run_from_the_mount() {
+    let Some(bucket) = Bucket::start() else { return };
+    let mount = bucket.mount();
+    sh(mount.root(), "cp \"$(command -v cat)\" program; chmod 755 program; echo hello > file");
+    assert_eq!(sh(mount.root(), "./program file"), "hello\n");
+    mount.umount();
+    let mount = bucket.mount_with(&["-onoexec"]);
+    assert!(!try_sh(mount.root(), "./program file", SOON).status.success());
+    drop(mount);
+    let mount = bucket.mount();
+    assert_eq!(sh(mount.root(), "./program file"), "hello\n");
+}
+
+#[test]
+fn listings_while_names_come_and_go() {
+    let Some(bucket) = Bucket::start() else { return };
+    bucket.put_many((0..600).map(|number| format!("d/stays{number:03}")), "x");
+    let mount = bucket.mount();
+    let changing = std::sync::atomic::AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0..150 {
+                let path = mount.path(&format!("d/comes{}", round % 10));
+                fs::write(&path, "x").unwrap();
+                fs::rename(&path, mount.path("d/goes")).unwrap();
+                fs::remove_file(mount.path("d/goes")).unwrap();
+            }
+            changing.store(false, std::sync::atomic::Ordering::Relaxed);
+        });
+        let mut rounds = 0;
+        while changing.load(std::sync::atomic::Ordering::Relaxed) || rounds < 3 {
+            let names = fs::read_dir(mount.path("d")).unwrap().map(|entry| entry.unwrap().file_name());
+            let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+            names.retain(|name| name.starts_with("stays"));
+            names.sort();
+            let wanted: Vec<_> = (0..600).map(|number| format!("stays{number:03}")).collect();
+            assert_eq!(names, wanted, "each once, in every listing");
+            rounds += 1;
+        }
+    });
+    mount.umount();
+    let others: Vec<_> = bucket.keys().into_iter().filter(|key| !key.starts_with("d/stays")).collect();
+    assert_eq!(others, [""; 0]);
+}
+
+#[test]
+fn names_that_differ_in_case_and_form_are_different() {
+    let Some(bucket) = Bucket::start() else { return };
+    let mount = bucket.mount();
+    let names = ["a", "A", "\u{e9}", "e\u{301}", "ａ"];
+    for name in names {
+        fs::write(mount.path(name), name).unwrap();
+    }
+    mount.umount();
+    assert_eq!(bucket.keys().len(), names.len());
+    let mount = bucket.mount();
+    for name in names {
+        assert_eq!(fs::read_to_string(mount.path(name)).unwrap(), name);
+        // By its name alone, relative to a directory.
+        let root = rustix::fs::openat(CWD, mount.root(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        rustix::fs::openat(&root, name, OFlags::RDONLY, Mode::empty()).unwrap();
+    }
+}

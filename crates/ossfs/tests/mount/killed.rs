@@ -1,0 +1,69 @@
+//! A daemon that is killed leaves a dead mount: it is told so, cleared away, and what was closed is there.
+
+use crate::bucket::Bucket;
+use crate::mounted::{Background, OSSFS, SOON, is_mounted};
+use crate::shell::{kill, output_of, sh};
+use rustix::io::Errno;
+use std::fs::{self, File};
+use std::io::Write;
+use std::process::Command;
+
+#[test]
+fn what_was_closed_survives_a_killed_daemon() {
+    let Some(bucket) = Bucket::start() else { return };
+    let mount = Background::at(&bucket, "mnt");
+    mount.mount(&bucket, &[]);
+    sh(mount.root(), "mkdir d; echo closed > d/closed; seq 100000 > d/more");
+    let mut synced = File::create(mount.root().join("synced")).unwrap();
+    synced.write_all(b"synced").unwrap();
+    synced.sync_all().unwrap();
+    kill(mount.pid());
+    mount.wait_for_end(SOON);
+    drop(synced);
+    let errno = Errno::from_io_error(&fs::read_dir(mount.root()).unwrap_err()).unwrap();
+    // The kernel's word for it at first, and later.
+    assert!([Errno::CONNABORTED, Errno::NOTCONN].contains(&errno), "{errno}");
+    let umount = output_of(Command::new(OSSFS).arg("umount").arg(mount.root()), SOON);
+    let said = String::from_utf8(umount.stderr).unwrap();
+    assert!(!umount.status.success() && said.contains("was a dead mount"), "{said}");
+    assert!(!is_mounted(mount.root()));
+    mount.mount(&bucket, &[]);
+    assert_eq!(sh(mount.root(), "cat d/closed synced; wc -l < d/more"), "closed\nsynced100000\n");
+}
+
+#[test]
+fn a_mount_over_a_dead_one() {
+    let Some(bucket) = Bucket::start() else { return };
+    let mount = Background::at(&bucket, "mnt");
+    mount.mount(&bucket, &[]);
+    fs::write(mount.root().join("file"), "x").unwrap();
+    kill(mount.pid());
+    mount.wait_for_end(SOON);
+    let again = output_of(&mut mount.command(&bucket, &[]), SOON);
+    let said = String::from_utf8(again.stderr).unwrap();
+    // Either it clears the dead mount away, or one line says what to do.
+    if again.status.success() {
+        assert_eq!(fs::read(mount.root().join("file")).unwrap(), b"x");
+    } else {
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(said.contains("umount"), "{said}");
+    }
+}
+
+#[test]
+fn ossfs_umount_tells_what_the_bucket_does_not_take() {
+    let Some(bucket) = Bucket::start() else { return };
+    let mount = Background::at(&bucket, "mnt");
+    mount.mount(&bucket, &["-odeadline=3"]);
+    sh(mount.root(), "ls -l");
+    bucket.conditions(r#"{"faults": [{"operations": ["PutObject"], "kind": "denied"}]}"#);
+    fs::create_dir(mount.root().join("refused")).unwrap();
+    let umount = output_of(Command::new(OSSFS).args(["umount", "--timeout", "3"]).arg(mount.root()), SOON * 2);
+    let said = String::from_utf8(umount.stderr).unwrap();
+    assert!(!umount.status.success(), "{said}");
+    assert!(said.contains("refused") && said.contains("not in the bucket"), "{said}");
+    // It goes on in the background, and gets there once it may.
+    bucket.calm();
+    mount.wait_for_end(SOON * 4);
+    assert_eq!(bucket.keys(), ["refused/"]);
+}

@@ -1,0 +1,109 @@
+//! What everyday commands cost in requests, in a directory that was listed with `ls -l` within its time to live.
+
+use crate::bucket::Bucket;
+use crate::mounted::Mounted;
+use crate::shell::sh;
+use std::collections::BTreeMap;
+
+/// A mount of a bucket with a few small files, all of it listed.
+fn listed() -> Option<(Bucket, Mounted)> {
+    let bucket = Bucket::start()?;
+    for name in ["small", "doomed", "here", "d/inner", "d/other"] {
+        bucket.put(name, "hello\n");
+    }
+    let mount = bucket.mount();
+    sh(mount.root(), "ls -l . d");
+    Some((bucket, mount))
+}
+
+fn counts(of: &[(&str, u64)]) -> BTreeMap<String, u64> {
+    of.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+}
+
+#[test]
+fn a_new_small_file_is_one_put() {
+    let Some((bucket, mount)) = listed() else { return };
+    let seen = bucket.requests_of(|| drop(sh(mount.root(), "echo x > new")));
+    assert_eq!(seen, counts(&[("PutObject", 1)]));
+    let seen = bucket.requests_of(|| drop(sh(mount.root(), "echo y > d/new; cat d/new; ls -l d; cat new")));
+    assert_eq!(seen.get("PutObject"), Some(&1), "{seen:?}");
+    assert!(seen.values().sum::<u64>() <= 3, "{seen:?}");
+    // A close without new bytes uploads nothing.
+    let seen = bucket.requests_of(|| drop(sh(mount.root(), "exec 3>>new; exec 3>&-; exec 3<new; exec 3<&-")));
+    assert_eq!(seen, counts(&[]));
+}
+
+#[test]
+fn reading_a_small_file_is_one_get() {
+    let Some((bucket, mount)) = listed() else { return };
+    let seen = bucket.requests_of(|| assert_eq!(sh(mount.root(), "cat small"), "hello\n"));
+    assert_eq!(seen, counts(&[("GetObject", 1)]));
+    let seen = bucket.requests_of(|| assert_eq!(sh(mount.root(), "cat small"), "hello\n"));
+    assert_eq!(seen, counts(&[]), "it is cached");
+}
+
+#[test]
+fn names_that_are_known_or_missing_cost_nothing() {
+    let Some((bucket, mount)) = listed() else { return };
+    let seen =
+        bucket.requests_of(|| drop(sh(mount.root(), "for i in 1 2 3; do ! stat missing$i 2>&1; done; stat small d")));
+    assert_eq!(seen, counts(&[]));
+    let seen = bucket.requests_of(|| drop(sh(mount.root(), "ls -l . d; test ! -e d/missing; test -d d")));
+    assert_eq!(seen, counts(&[]));
+}
+
+#[test]
+fn removing_is_at_most_two() {
+    let Some((bucket, mount)) = listed() else { return };
+    let seen = bucket.requests_of(|| drop(sh(mount.root(), "rm doomed")));
+    assert_eq!(seen.get("DeleteObject").or(seen.get("DeleteMultipleObjects")), Some(&1), "{seen:?}");
+    assert!(seen.values().sum::<u64>() <= 2, "{seen:?}");
+    assert!(!bucket.keys().contains(&"doomed".to_owned()));
+    // Nor in a directory that is one by its other objects alone.
+    let seen = bucket.requests_of(|| drop(sh(mount.root(), "rm d/inner")));
+    assert!(seen.values().sum::<u64>() <= 2, "{seen:?}");
+}
+
+#[test]
+fn moving_to_a_new_name_is_two() {
+    let Some((bucket, mount)) = listed() else { return };
+    let seen = bucket.requests_of(|| drop(sh(mount.root(), "mv here there")));
+    assert_eq!(seen.values().sum::<u64>(), 2, "{seen:?}");
+    assert_eq!(seen.get("CopyObject"), Some(&1), "{seen:?}");
+    let keys = bucket.keys();
+    assert!(keys.contains(&"there".to_owned()) && !keys.contains(&"here".to_owned()), "{keys:?}");
+}
+
+#[test]
+fn a_directory_of_its_own_is_one_put() {
+    let Some((bucket, mount)) = listed() else { return };
+    let seen = bucket.requests_of(|| drop(sh(mount.root(), "mkdir made; : > made/empty; ls -l made")));
+    assert_eq!(seen, counts(&[("PutObject", 2)]));
+    let seen = bucket.requests_of(|| drop(sh(mount.root(), "chmod 600 small")));
+    assert_eq!(seen, counts(&[("CopyObject", 1)]));
+}
+
+#[test]
+fn listing_2500_entries() {
+    let Some(bucket) = Bucket::start() else { return };
+    bucket.put_many((0..2500).map(|number| format!("many/{number:04}")), "x");
+    let mount = bucket.mount();
+    sh(mount.root(), "ls -l");
+    let list = || {
+        let listed = sh(mount.root(), "ls -l many");
+        // A first line tells the total.
+        assert_eq!(listed.lines().count(), 2501);
+    };
+    let seen = bucket.requests_of(list);
+    println!("{seen:?}");
+    let lists = seen.get("ListObjectsV2").copied().unwrap_or_default();
+    assert_eq!(
+        seen.keys().filter(|name| !["ListObjectsV2", "HeadObject"].contains(&name.as_str())).count(),
+        0,
+        "{seen:?}"
+    );
+    assert!(seen.get("HeadObject").is_none_or(|heads| *heads <= 2500), "{seen:?}");
+    assert_eq!(lists, 3, "{seen:?}");
+    let seen = bucket.requests_of(list);
+    assert_eq!(seen, counts(&[]));
+}
