@@ -7,10 +7,10 @@ use crate::errors::{Error, Result};
 use crate::format::{HIDDEN_DIRECTORY, SYMLINK_TARGET_BYTES_MAX};
 use crate::tree::{Gone, NewNode, Node};
 use crate::{Caller, NodeAttributes, Volume};
-use ossfs_ledger::NodeId;
+use ossfs_ledger::{Ident, NodeId};
 use ossfs_store::ListRequest;
 use ossfs_types::limits::KEY_BYTES_MAX;
-use ossfs_types::{Attributes, FileKind, MODE_PERMISSION_BITS, Prefix};
+use ossfs_types::{Attributes, FileKind, Key, MODE_PERMISSION_BITS, Prefix};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, PoisonError};
@@ -24,6 +24,9 @@ pub(super) struct Making {
     /// Of symlinks.
     pub target: Option<Arc<[u8]>>,
 }
+
+/// Where a symlink points, if that is known, and the object that has it.
+type KnownTarget = (Option<Arc<[u8]>>, Option<(Key, Ident)>);
 
 impl Volume {
     /// Makes a directory. `mode` has the permission bits, with the umask applied already. The caller refers to the node.
@@ -59,30 +62,31 @@ impl Volume {
 
     /// Where a symlink points.
     pub async fn read_link(&self, node: NodeId) -> Result<Vec<u8>> {
-        self.core.describe(node).await?;
-        let (target, home) = {
-            let world = self.core.world();
-            let node = world.tree.node(node).ok_or(Error::NotFound)?;
-            if node.kind != FileKind::Symlink {
-                return Err(Error::Invalid);
+        for _ in 0..LOOKS_MAX {
+            self.core.describe(node).await?;
+            let (target, home) = self.core.target(node)?;
+            if let Some(target) = target {
+                return Ok(target.to_vec());
             }
-            (node.target.clone(), node.any_valid_home().cloned())
-        };
-        if let Some(target) = target {
-            return Ok(target.to_vec());
+            // A symlink of ossfs 1.x: the body is the target.
+            let (key, ident) = home.ok_or(Error::Stale)?;
+            let options = ossfs_store::GetOptions { if_match: Some(ident.etag.clone()), ..Default::default() };
+            match self.core.store.read(&key, &options, &self.core.pool).await {
+                Ok(fetched) => {
+                    let target: Arc<[u8]> = fetched.bytes.trim_ascii_end().into();
+                    self.core.change(|world| {
+                        if let Some(node) = world.tree.node_mut(node) {
+                            node.target = Some(target.clone());
+                        }
+                    });
+                    return Ok(target.to_vec());
+                }
+                // It has moved meanwhile.
+                Err(_) if self.core.target(node)?.1.as_ref() != Some(&(key, ident)) => {}
+                Err(error) => return Err(store_error(&error)),
+            }
         }
-        // A symlink of ossfs 1.x: the body is the target.
-        let (key, ident) = home.ok_or(Error::Stale)?;
-        let options = ossfs_store::GetOptions { if_match: Some(ident.etag), ..Default::default() };
-        let fetched =
-            self.core.store.read(&key, &options, &self.core.pool).await.map_err(|error| store_error(&error))?;
-        let target: Arc<[u8]> = fetched.bytes.trim_ascii_end().into();
-        self.core.change(|world| {
-            if let Some(node) = world.tree.node_mut(node) {
-                node.target = Some(target.clone());
-            }
-        });
-        Ok(target.to_vec())
+        Err(Error::Failed)
     }
 
     /// Removes a name of something else than a directory.
@@ -146,6 +150,16 @@ impl Volume {
 }
 
 impl Core {
+    /// A symlink's target, where it is known, and the object that has it.
+    fn target(&self, node: NodeId) -> Result<KnownTarget> {
+        let world = self.world();
+        let node = world.tree.node(node).ok_or(Error::NotFound)?;
+        if node.kind != FileKind::Symlink {
+            return Err(Error::Invalid);
+        }
+        Ok((node.target.clone(), node.any_valid_home().cloned()))
+    }
+
     async fn make(&self, parent: NodeId, name: &OsStr, new: Making, caller: Caller) -> Result<NodeAttributes> {
         self.make_node(parent, name, new, caller, |world, id| self.refer_to_new(world, id)).await
     }

@@ -2,6 +2,8 @@
 
 use crate::mount::{Entry, Mount, WRITE, files, over};
 use crate::weather::Storm;
+use ossfs_store::{ObjectStore, Payload, PutOptions};
+use ossfs_types::Key;
 use ossfs_volume::{Error, VolumeOptions};
 use std::time::Duration;
 
@@ -235,4 +237,20 @@ async fn a_file_that_was_synced_once_is_not_uploaded_at_every_write() {
     assert_eq!(mount.store.take_counts().get("Put"), Some(&1));
     mount.close(handle).await.unwrap();
     assert_eq!(mount.object("f").await.len(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_symlink_is_read_while_it_moves() {
+    for pause in (0..900).step_by(20) {
+        let mount = Mount::new();
+        // As ossfs 1.x writes them.
+        let mut options = PutOptions::default();
+        options.metadata.user.insert("mode".to_owned(), "41471".parse().unwrap());
+        mount.bucket.put(&Key::parse("a").unwrap(), Payload::from(b"to".to_vec()), &options).await.unwrap();
+        mount.store.delay(Duration::from_millis(100), pause);
+        let node = mount.at("a").await.unwrap();
+        mount.mv("a", "b").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        assert_eq!(mount.volume.read_link(node).await.unwrap(), b"to", "after {pause} ms");
+    }
 }
