@@ -98,6 +98,7 @@ fn a_log_is_read_while_it_is_appended_to() {
     wait_until("all of it", Duration::from_secs(20), || bucket.get("log") == wanted);
     log.write_all(b"last\n").unwrap();
     drop(log);
+    drop(reader);
     assert!(bucket.get("log").ends_with(b"last\n"));
     mount.umount();
 }
