@@ -133,7 +133,7 @@ impl Core {
     }
 
     /// Looks just before a write whether what it replaces is what is known, where the write itself can't say so.
-    async fn check(&self, order: &Order) -> Option<Outcome> {
+    pub(super) async fn check(&self, order: &Order) -> Option<Outcome> {
         let sure = match &order.intent.expect {
             // The request says so itself.
             Expect::Absent => !self.options.versioned,

@@ -9,7 +9,7 @@ use super::upload::Completing;
 use crate::core::{Core, World};
 use crate::tree::Work;
 use crate::write::{PartState, Stream, StreamPart};
-use ossfs_ledger::{Expect, NodeId};
+use ossfs_ledger::NodeId;
 use ossfs_store::{Error, Kind, PartNumber, Payload, PutOptions, Result, Upload};
 use ossfs_types::ByteRange;
 use ossfs_types::limits::PART_BYTES_MIN;
@@ -231,17 +231,8 @@ impl Core {
     }
 
     async fn complete_checked(&self, order: &Order) -> Outcome {
-        if let Expect::Present(_) | Expect::PresentOrAbsent(_) = order.intent.expect {
-            match self.store.head(&order.key).await {
-                Ok(meta) if order.intent.expect.allows(Some(&crate::tree::ident_of(&meta))) => {}
-                Ok(meta) => return Outcome::Unexpected(Some(Box::new(meta))),
-                Err(error) if error.kind() == Kind::NotFound => {
-                    if !order.intent.expect.allows(None) {
-                        return Outcome::Unexpected(None);
-                    }
-                }
-                Err(error) => return Outcome::Failed(error),
-            }
+        if let Some(outcome) = self.check(order).await {
+            return outcome;
         }
         let Some(completing) = &order.completing else { return Outcome::SourceChanged };
         match self.complete(order, completing).await {
