@@ -1,4 +1,4 @@
-//! The configuration of a mount: what the options that were typed mean ([`resolve`]), and whether it can work
+//! The configuration of a mount: what the options that were typed mean ([`resolve()`]), and whether it can work
 //! ([`connect`]), each failure told in one line that says what to do.
 //!
 //! A [`MountConfig`] holds no secret: where credentials are, not what they are.
