@@ -24,6 +24,7 @@ class Mount:
         self.keys.write_text(f"{bucket}:{KEY_ID}:{SECRET}\n")
         self.keys.chmod(0o600)
         self.binary = os.environ["OSSFS_BIN"]
+        self.environment = {**os.environ, "STATE_DIRECTORY": str(folder / "state")}
 
     def mount(self):
         self._run(self.bucket, self.path, f"-ourl={self.url}", f"-oregion={REGION}", f"-opasswd_file={self.keys}")
@@ -41,7 +42,8 @@ class Mount:
 
     def _run(self, *arguments):
         done = subprocess.run([self.binary, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, timeout=MOUNT_DEADLINE_S, check=False)
+                              stderr=subprocess.STDOUT, text=True, timeout=MOUNT_DEADLINE_S, check=False,
+                              env=self.environment)
         assert done.returncode == 0, done.stdout
 
 

@@ -26,6 +26,11 @@ pub trait Ledger: Send + Sync + Debug {
     /// Returns when everything committed before survives a power loss.
     fn sync(&self) -> Result<()>;
 
+    /// Whether [`sync`](Self::sync) waits for a disk, so that it must not be called where nothing may block.
+    fn sync_waits(&self) -> bool {
+        false
+    }
+
     /// All records.
     fn load(&self) -> Result<Vec<(RecordKey, Record)>>;
 }

@@ -1,15 +1,29 @@
 //! What the bucket does not say yet.
 //!
 //! [`Ledger`] keeps records and commits changes of several at once; what the records mean is in `schema` and in
-//! `ossfs-volume`, which alone decides. This crate knows no HTTP and no kernel.
+//! `ossfs-volume`, which alone decides. [`LmdbLedger`] keeps them on disk, in a [`StateDirectory`]. This crate knows no
+//! HTTP and no kernel.
 
 mod api;
 pub mod contract;
+mod encode;
+mod environment;
+mod fields;
+mod inspect;
+mod journal;
+mod lmdb;
 mod memory;
+mod open_error;
+#[cfg(test)]
+mod samples;
 mod schema;
+mod state_directory;
 
 pub use api::{Ledger, LedgerError, Result};
+pub use lmdb::{LmdbLedger, SYNC_INTERVAL};
 pub use memory::MemoryLedger;
+pub use open_error::OpenError;
 pub use schema::{
     Change, Claim, Expect, Home, Ident, Intent, IntentKind, Name, NodeId, NodeRecord, Record, RecordKey, Tomb,
 };
+pub use state_directory::StateDirectory;

@@ -10,7 +10,7 @@ use crate::settle::Queue;
 use crate::tree::{Node, Sequence, Tree};
 use crate::write::Content;
 use crate::{HandleId, NodeAttributes};
-use ossfs_ledger::{Ledger, Name, NodeId};
+use ossfs_ledger::{Ledger, LedgerError, Name, NodeId};
 use ossfs_store::{BufferPool, ObjectStore};
 use ossfs_types::{Attributes, Clock, FileKind, Timestamp};
 use std::collections::{HashMap, HashSet};
@@ -237,6 +237,16 @@ impl Core {
         drop(world);
         self.queue.push(work);
         result
+    }
+
+    /// Waits until the ledger has on disk what was committed before.
+    pub(crate) async fn sync_ledger(&self) -> Result<(), LedgerError> {
+        if !self.ledger.sync_waits() {
+            return self.ledger.sync();
+        }
+        let ledger = self.ledger.clone();
+        let synced = tokio::task::spawn_blocking(move || ledger.sync()).await;
+        synced.unwrap_or_else(|error| Err(LedgerError(error.to_string())))
     }
 
     /// Begins to ask the bucket, with what is to be known of the world at that moment.

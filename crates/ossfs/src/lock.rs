@@ -106,6 +106,11 @@ impl Lock {
         }
     }
 
+    /// A name that no other mount has.
+    pub(crate) fn name(&self) -> String {
+        self.path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
     /// Where its holder listens.
     pub(crate) fn socket(&self) -> PathBuf {
         socket_beside(&self.path)

@@ -65,6 +65,11 @@ impl Place {
         self.folder.join("mnt")
     }
 
+    /// Where the mount remembers what is not in the bucket yet; nothing else is in it.
+    pub(super) fn state(&self) -> PathBuf {
+        self.folder.join("state")
+    }
+
     /// One of the demo's files.
     pub(super) fn file(&self, name: &str) -> PathBuf {
         debug_assert!(FILES.contains(&name), "{name} would not be removed");
@@ -104,6 +109,7 @@ impl Place {
         for file in FILES {
             gone(fs::remove_file(self.folder.join(file)), file)?;
         }
+        gone(fs::remove_dir_all(self.state()), "state")?;
         gone(fs::remove_dir(self.mountpoint()), "mnt")
     }
 

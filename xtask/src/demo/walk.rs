@@ -89,7 +89,9 @@ fn mount(place: &Place, endpoint: &str) -> Result<()> {
     let task =
         Task::new(place.program(), COMMAND_DEADLINE).arg(BUCKET).arg(place.below_root(&mountpoint)).args(&options);
     let line = format!("ossfs {BUCKET} {} {shown}", place.shown(&mountpoint));
-    let ended = clean(task).dir(place.root()).shown_as(line).run()?;
+    // What is not in the bucket yet is remembered with the demo, not with the system.
+    let task = clean(task).env("STATE_DIRECTORY", place.state());
+    let ended = task.dir(place.root()).shown_as(line).run()?;
     ensure!(ended.status.success(), "the bucket was not mounted");
     let line = format!("df -h {}", place.shown(&mountpoint));
     let ended = shell(place, endpoint, &line).dir(place.root()).run()?;

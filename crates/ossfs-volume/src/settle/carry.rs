@@ -35,7 +35,7 @@ impl Core {
         // wait.
         const CONFLICTS_MAX: usize = 8;
         for _ in 0..CONFLICTS_MAX {
-            if let Err(error) = self.ledger.sync() {
+            if let Err(error) = self.sync_ledger().await {
                 tracing::error!(%error, "nothing is changed that the ledger does not announce");
                 let error = Error::new(Kind::Unavailable, "settle", error.to_string());
                 return self.give_up(&order, &error);

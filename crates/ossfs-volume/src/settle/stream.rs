@@ -79,7 +79,7 @@ impl Core {
         let begun = self.request_upload(&order).await;
         match begun {
             Ok(upload) => {
-                if let Err(error) = self.announce_upload(&mut order, &upload) {
+                if let Err(error) = self.announce_upload(&mut order, &upload).await {
                     tracing::error!(%error, "an upload is not in the ledger");
                 }
                 let jobs = self.change(|world| {

@@ -40,7 +40,7 @@ impl Core {
             Some((tomb, verified))
         });
         let Some((ident, verified)) = ident else { return };
-        if let Err(error) = self.ledger.sync() {
+        if let Err(error) = self.sync_ledger().await {
             tracing::error!(%error, "nothing is deleted that the ledger does not justify");
             self.change(|world| world.tree.busy.remove(key));
             return self.queue.push_at(Work::Tomb(key.clone()), Instant::now() + PAUSE);

@@ -112,7 +112,7 @@ impl Core {
     async fn upload_parts(&self, order: &mut Order, extents: &Extents, base: Option<&(Key, Ident)>) -> Result<Ident> {
         let options = PutOptions { metadata: self.metadata(order).await?, headers: self.write_headers(order) };
         let upload = self.store.create_upload(&order.key, &options).await?;
-        self.announce_upload(order, &upload)?;
+        self.announce_upload(order, &upload).await?;
         let all: Vec<Extent> = extents.iter().cloned().collect();
         let limits = PartLimits { min: PART_BYTES_MIN, upload: self.options.part_bytes, copy: PART_COPY_BYTES };
         let parts = plan(&all, &limits);
@@ -138,11 +138,12 @@ impl Core {
     }
 
     /// Notes in the ledger which upload an order has begun, before its first part.
-    pub(super) fn announce_upload(&self, order: &mut Order, upload: &Upload) -> Result<()> {
+    pub(super) async fn announce_upload(&self, order: &mut Order, upload: &Upload) -> Result<()> {
         order.intent.kind = IntentKind::Multipart;
         order.intent.upload = Some(upload.id.as_str().into());
         self.change(|world| world.tree.set_intent(&order.key, Some(order.intent.clone())));
-        self.ledger.sync().map_err(|error| Error::new(Kind::Unavailable, "settle", error.to_string()))
+        let synced = self.sync_ledger().await;
+        synced.map_err(|error| Error::new(Kind::Unavailable, "settle", error.to_string()))
     }
 
     /// The upload is gone: the order is as it was before.

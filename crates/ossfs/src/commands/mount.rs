@@ -1,10 +1,10 @@
 //! `ossfs BUCKET MOUNTPOINT`, which is `ossfs mount`: from the command line to a mount that is sure to work.
 
-use crate::config::{self, Machine, MountConfig, Named};
+use crate::config::{self, Machine, MountConfig, Named, StateConfig};
 use crate::mounting::{Mounting, run_mount};
 use crate::{log, options};
 use clap::Args;
-use ossfs_ledger::MemoryLedger;
+use ossfs_ledger::{LmdbLedger, StateDirectory};
 use ossfs_types::SystemClock;
 use ossfs_volume::{Volume, VolumeOptions};
 use std::ffi::OsString;
@@ -58,18 +58,23 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         foreground: config.foreground,
         deadline: config.volume.deadline,
     };
-    run_mount(&mounting, || open(config))
+    run_mount(&mounting, |name| open(config, name))
 }
 
-/// Checks that the bucket answers, and opens it as a volume.
-async fn open(config: MountConfig) -> anyhow::Result<Volume> {
+/// Checks that the bucket answers, and opens it as a volume, with what an earlier mount has left to do.
+async fn open(config: MountConfig, name: String) -> anyhow::Result<Volume> {
     let connected = config::connect(&config).await?;
+    let state = match &config.state {
+        StateConfig::Named(directory) => directory.clone(),
+        StateConfig::Below(directory) => directory.join(name),
+    };
+    let identity = format!("{}/{}", config.bucket, config.prefix);
+    let ledger = LmdbLedger::open(&StateDirectory::lock(&state)?, &identity)?;
     for note in &config.notes {
         eprintln!("ossfs: note: {note}");
     }
     let options = VolumeOptions { versioned: connected.versioned, ..config.volume };
-    let ledger = Arc::new(MemoryLedger::new());
-    Ok(Volume::open(Arc::new(connected.store), ledger, Arc::new(SystemClock), options)?)
+    Ok(Volume::open(Arc::new(connected.store), Arc::new(ledger), Arc::new(SystemClock), options)?)
 }
 
 /// `RUST_LOG` goes before the options, for whoever looks for an error in the program itself.

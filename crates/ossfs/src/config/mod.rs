@@ -54,6 +54,8 @@ pub(crate) struct MountConfig {
     pub mount_flags: KernelFlags,
     /// What is logged, and where to.
     pub log: LogConfig,
+    /// The directory for the record of what is not in the bucket yet: absolute.
+    pub state: StateConfig,
     /// How the file system behaves.
     pub volume: VolumeOptions,
     /// For stderr, once it is sure that the mount will work: each a sentence without `ossfs: note:` before it.
@@ -67,4 +69,13 @@ pub(crate) struct LogConfig {
     pub level: LevelFilter,
     /// The file that it is appended to, absolute; without one the system's log, or stderr in the foreground.
     pub file: Option<PathBuf>,
+}
+
+/// Where the record is kept of what is not in the bucket yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum StateConfig {
+    /// In this directory, which is for one mount.
+    Named(PathBuf),
+    /// In a directory of the mount's own below this one.
+    Below(PathBuf),
 }

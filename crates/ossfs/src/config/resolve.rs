@@ -1,7 +1,7 @@
 //! From what was typed to what it means.
 
 use super::identity;
-use super::{LogConfig, MountConfig};
+use super::{LogConfig, MountConfig, StateConfig};
 use crate::options::{Encryption, RamRole, Typed, parse_region};
 use anyhow::{Context, bail};
 use http::HeaderValue;
@@ -19,6 +19,8 @@ use tracing::level_filters::LevelFilter;
 /// Where the region may stand in the environment, in the order in which they are asked.
 const REGION_VARIABLES: [&str; 3] = ["OSS_REGION", "ALIBABA_CLOUD_REGION", "ALIBABA_CLOUD_REGION_ID"];
 /// Most systems have it.
+/// Where the system keeps what programs must remember over a reboot.
+const SYSTEM_STATE_PATH: &str = "/var/lib/ossfs";
 const MIME_TYPES_PATH: &str = "/etc/mime.types";
 /// An upload has parts in memory while others are filled: fewer than this many would stand still in turn.
 const PARTS_IN_MEMORY_MIN: u64 = 4;
@@ -111,6 +113,7 @@ pub(crate) fn resolve(named: &Named, typed: &Typed, machine: &Machine<'_>) -> an
         read_only: volume.read_only,
         mount_flags: typed.kernel.clone(),
         log: log(typed, debug)?,
+        state: state(typed, machine)?,
         volume: VolumeOptions { mime: mime_types(typed.mime.as_deref())?, ..volume },
         notes,
     })
@@ -322,6 +325,24 @@ fn mime_types(named: Option<&Path>) -> anyhow::Result<MimeTypes> {
         }
         Err(error) => bail!("-omime={}: can't be read: {error}", path.display()),
     }
+}
+
+/// Root's state belongs to the system, a user's to the user.
+fn state(typed: &Typed, machine: &Machine<'_>) -> anyhow::Result<StateConfig> {
+    if let Some(named) = absolute_of(typed.state_dir.as_deref())? {
+        return Ok(StateConfig::Named(named));
+    }
+    let set = |name| (machine.variable)(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    // How systemd tells a service where its state is to be.
+    if let Some(given) = set("STATE_DIRECTORY").filter(|path| path.is_absolute()) {
+        return Ok(StateConfig::Below(given));
+    }
+    if machine.uid == 0 {
+        return Ok(StateConfig::Below(PathBuf::from(SYSTEM_STATE_PATH)));
+    }
+    let own = set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")));
+    let own = own.context("there is no place for the state of the mount: set HOME, or add -ostate_dir=PATH")?;
+    Ok(StateConfig::Below(own.join("ossfs")))
 }
 
 /// The daemon leaves the directory that it was started in.

@@ -52,8 +52,8 @@ pub(crate) struct Mounting {
 /// told before this returns; in the background it returns when the mount answers.
 ///
 /// `open` runs at most once, in the process that serves, after the lock was taken: state that one mount at a time may
-/// use is free then.
-pub(crate) fn run_mount<F>(mounting: &Mounting, open: impl FnOnce() -> F) -> Result<ExitCode>
+/// use is free then. It is given a name that no other mount has.
+pub(crate) fn run_mount<F>(mounting: &Mounting, open: impl FnOnce(String) -> F) -> Result<ExitCode>
 where
     F: Future<Output = Result<Volume>>,
 {
@@ -69,7 +69,7 @@ where
     })
 }
 
-fn serve<F>(mounting: &Mounting, open: impl FnOnce() -> F, ready: Ready) -> Result<()>
+fn serve<F>(mounting: &Mounting, open: impl FnOnce(String) -> F, ready: Ready) -> Result<()>
 where
     F: Future<Output = Result<Volume>>,
 {
@@ -80,7 +80,7 @@ where
     mount::check(&mountpoint, mounting.allow_other, mounting.nonempty)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
     let outcome = runtime.block_on(async {
-        let volume = open().await?;
+        let volume = open(lock.name()).await?;
         live(mounting, &mountpoint, &flags, &lock, volume, ready).await
     });
     // Tasks may be waiting for a store that never answers.

@@ -40,6 +40,7 @@ pub(crate) struct Typed {
     pub readwrite_timeout: Option<Duration>,
     pub deadline: Option<Duration>,
     pub settle_interval: Option<Duration>,
+    pub state_dir: Option<PathBuf>,
     pub storage_class: Option<&'static str>,
     pub encryption: Option<Encryption>,
     pub default_acl: Option<Acl>,

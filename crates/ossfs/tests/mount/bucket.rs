@@ -86,6 +86,14 @@ impl Bucket {
         Mounted::start(self, BUCKET, name, &[])
     }
 
+    /// Where mounts keep their state, whoever makes them.
+    pub(crate) fn state(&self) -> PathBuf {
+        let path = self.path("state");
+        std::fs::create_dir_all(&path).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o1777)).unwrap();
+        path
+    }
+
     /// The options without which nothing can be mounted.
     pub(crate) fn options(&self) -> Vec<String> {
         vec![

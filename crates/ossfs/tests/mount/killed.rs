@@ -67,3 +67,27 @@ fn ossfs_umount_tells_what_the_bucket_does_not_take() {
     mount.wait_for_end(SOON * 4);
     assert_eq!(bucket.keys(), ["refused/"]);
 }
+
+#[test]
+fn names_survive_a_killed_daemon() {
+    let Some(bucket) = Bucket::start() else { return };
+    for number in 0..300 {
+        bucket.put(&format!("old/{}/{number}", number % 3), "x");
+    }
+    let mount = Background::at(&bucket, "mnt");
+    mount.mount(&bucket, &[]);
+    sh(mount.root(), "echo closed > file; ls -lR > /dev/null");
+    bucket.conditions(r#"{"latency_ms": 50}"#);
+    sh(mount.root(), "mv old new; mv file moved; rm new/0/0");
+    kill(mount.pid());
+    mount.wait_for_end(SOON);
+    let _ = output_of(Command::new(OSSFS).arg("umount").arg(mount.root()), SOON);
+    mount.mount(&bucket, &[]);
+    assert_eq!(sh(mount.root(), "ls; cat moved; find new -type f | wc -l"), "moved\nnew\nclosed\n299\n");
+    bucket.calm();
+    let umount = output_of(Command::new(OSSFS).arg("umount").arg(mount.root()), SOON * 6);
+    assert!(umount.status.success(), "{}", String::from_utf8_lossy(&umount.stderr));
+    let keys = bucket.keys();
+    assert_eq!(keys.iter().filter(|key| key.starts_with("new/") && !key.ends_with('/')).count(), 299);
+    assert!(keys.iter().all(|key| key.starts_with("new/") || key == "moved"), "{keys:?}");
+}

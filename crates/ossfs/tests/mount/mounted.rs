@@ -55,6 +55,7 @@ impl Mounted {
         let log = bucket.path(&format!("{name}.log"));
         let stderr = File::options().create(true).append(true).open(&log).unwrap();
         command.arg(named).arg(&root).args(bucket.options()).args(options).arg("-f");
+        command.env("STATE_DIRECTORY", bucket.state());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
         let mut daemon = command.spawn().unwrap();
         let guard = Guard { mountpoint: root.clone(), pid: Some(daemon.id()) };
@@ -152,6 +153,7 @@ impl Background {
     pub(crate) fn command(&self, bucket: &Bucket, more: &[&str]) -> Command {
         let mut command = Command::new(OSSFS);
         command.arg(crate::bucket::BUCKET).arg(self.root()).args(bucket.options()).args(more);
+        command.env("STATE_DIRECTORY", bucket.state());
         command
     }
 

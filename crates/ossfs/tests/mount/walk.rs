@@ -40,7 +40,14 @@ fn a_second_mount_at_the_same_place_is_refused() {
     let said = String::from_utf8(second.stderr).unwrap();
     assert!(!second.status.success() && said.lines().count() == 1, "{said}");
     assert!(said.contains("is already mounted") && said.contains("ossfs umount"), "{said}");
-    let other = output_of(Command::new(OSSFS).arg("other-bucket").arg(mount.root()).args(bucket.options()), SOON);
+    let other = output_of(
+        Command::new(OSSFS)
+            .env("STATE_DIRECTORY", bucket.state())
+            .arg("other-bucket")
+            .arg(mount.root())
+            .args(bucket.options()),
+        SOON,
+    );
     let said = String::from_utf8(other.stderr).unwrap();
     assert!(!other.status.success() && said.lines().count() == 1, "{said}");
     assert!(said.contains("already mounted"), "{said}");
@@ -289,7 +296,11 @@ fn the_programs_own_sandbox() {
     let keys = format!("-opasswd_file={}", bucket.path("keys").display());
     let url = format!("-ourl=http://{listen}");
     run(
-        Command::new(OSSFS).arg("mount").arg(BUCKET).arg(mount.root()).args([&url, &keys, "-oregion=cn-hangzhou"]),
+        Command::new(OSSFS).env("STATE_DIRECTORY", bucket.state()).arg("mount").arg(BUCKET).arg(mount.root()).args([
+            &url,
+            &keys,
+            "-oregion=cn-hangzhou",
+        ]),
         SOON,
     );
     fs::write(mount.root().join("f"), "x").unwrap();

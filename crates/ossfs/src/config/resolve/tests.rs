@@ -17,7 +17,11 @@ fn machine<'a>(variable: &'a (dyn Fn(&str) -> Option<String> + Sync)) -> Machine
 fn resolved_in(words: &[&str], typed: &str, set: &'static [(&str, &str)]) -> Result<MountConfig, String> {
     let named = Named { words: words.iter().map(|word| (*word).into()).collect(), ..Named::default() };
     let typed = options::parse([typed]).map_err(|error| error.to_string())?;
-    let variable = |name: &str| set.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).to_owned());
+    let home = [("HOME", "/home/me")];
+    let variable = |name: &str| {
+        let mut all = set.iter().chain(&home);
+        all.find(|(set, _)| *set == name).map(|(_, value)| (*value).to_owned())
+    };
     resolve(&named, &typed, &machine(&variable)).map_err(|error| format!("{error:#}"))
 }
 
@@ -177,4 +181,17 @@ fn options_that_are_not_needed_are_noted() {
     let config = resolved(&format!("{HANGZHOU},use_cache=/tmp,use_cache=/tmp")).unwrap();
     assert_eq!(config.notes.len(), 1);
     assert!(config.notes[0].starts_with("-ouse_cache is not needed: "), "{:?}", config.notes);
+}
+
+#[test]
+fn the_state_is_where_it_is_named_or_where_the_user_keeps_such_things() {
+    let state = |typed: &str, set| {
+        resolved_in(&["my-bucket", "/mnt"], &format!("{HANGZHOU}{typed}"), set).map(|config| config.state)
+    };
+    let below = |path: &str| Ok(StateConfig::Below(path.into()));
+    assert_eq!(state(",state_dir=/disk/state", &[]), Ok(StateConfig::Named("/disk/state".into())));
+    assert_eq!(state("", &[("STATE_DIRECTORY", "/var/lib/mine")]), below("/var/lib/mine"));
+    assert_eq!(state("", &[("XDG_STATE_HOME", "/home/me/.state")]), below("/home/me/.state/ossfs"));
+    assert_eq!(state("", &[]), below("/home/me/.local/state/ossfs"));
+    assert!(state("", &[("HOME", "")]).unwrap_err().contains("-ostate_dir="));
 }

@@ -258,6 +258,13 @@ pub(super) static ROWS: &[OptionRow] = &[
         Meaning::Value("SECONDS", set!(deadline, value::seconds)),
     ),
     row(
+        "state_dir",
+        Transfer,
+        "one a mount, in $STATE_DIRECTORY, /var/lib/ossfs or the user's own",
+        "Directory for the record of what is not in the bucket yet. It is on a local disk that survives a reboot.",
+        Meaning::Value("PATH", set!(state_dir, value::path)),
+    ),
+    row(
         "settle_interval",
         Transfer,
         "5",
