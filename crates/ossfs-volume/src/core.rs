@@ -231,7 +231,9 @@ impl Core {
         if !changes.is_empty()
             && let Err(error) = self.ledger.commit(&changes)
         {
+            // The next commit has it too; until then nothing is destroyed.
             tracing::error!(%error, "what was changed is not in the ledger");
+            world.tree.changes_again(changes);
         }
         let work = world.tree.take_work();
         drop(world);
@@ -241,6 +243,12 @@ impl Core {
 
     /// Waits until the ledger has on disk what was committed before.
     pub(crate) async fn sync_ledger(&self) -> Result<(), LedgerError> {
+        if self.world().tree.has_changes() {
+            self.change(|_| ());
+            if self.world().tree.has_changes() {
+                return Err(LedgerError("earlier changes could not be recorded".to_owned()));
+            }
+        }
         if !self.ledger.sync_waits() {
             return self.ledger.sync();
         }

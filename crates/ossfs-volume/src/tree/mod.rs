@@ -436,6 +436,16 @@ impl Tree {
         touched.into_iter().map(|key| Change { record: self.record_at(&key), key }).collect()
     }
 
+    /// Changes that could not be committed.
+    pub(crate) fn changes_again(&mut self, changes: Vec<Change>) {
+        self.touched.extend(changes.into_iter().map(|change| change.key));
+    }
+
+    /// Whether the ledger is behind.
+    pub(crate) fn has_changes(&self) -> bool {
+        !self.touched.is_empty()
+    }
+
     fn record_at(&self, key: &RecordKey) -> Option<Record> {
         let recorded = |id: &NodeId| self.nodes.get(id).filter(|node| node.recorded);
         match key {

@@ -4,6 +4,7 @@
 
 mod basics;
 mod histories;
+mod ledgers;
 mod model;
 mod mount;
 mod moves;
