@@ -82,6 +82,7 @@ impl Volume {
         };
         for id in unsettled {
             core.settled(id).await?;
+            core.settled_at_its_name(id).await?;
         }
         Ok(())
     }

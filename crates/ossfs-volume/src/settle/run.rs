@@ -177,6 +177,28 @@ impl Core {
         }
     }
 
+    /// Waits until the bucket has a node where its name says, or until that fails.
+    pub(crate) async fn settled_at_its_name(self: &Arc<Self>, id: NodeId) -> Result<()> {
+        let failures =
+            |world: &World| world.tree.node(id)?.failure.as_ref().map(|failure| (failure.attempts, failure.error));
+        let before = failures(&self.world()).map_or(0, |(attempts, _)| attempts);
+        loop {
+            let progress = self.progress.notified();
+            tokio::pin!(progress);
+            progress.as_mut().enable();
+            {
+                let world = self.world();
+                if world.tree.is_settled(id) {
+                    return Ok(());
+                }
+                if let Some((_, error)) = failures(&world).filter(|(attempts, _)| *attempts > before) {
+                    return Err(error);
+                }
+            }
+            self.as_long_as_it_gets_on(progress).await.ok_or(Error::Failed)?;
+        }
+    }
+
     /// Notes that something could not be done for a node.
     pub(super) fn note_failure(&self, id: NodeId, error: &ossfs_store::Error) {
         tracing::warn!(%error, "not settled");

@@ -187,3 +187,14 @@ async fn a_rename_over_a_file_costs_four_requests() {
     mount.mv("tmp", "f").await.unwrap();
     mount.assert_settled_as(&files(&[("f", "new")])).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn syncing_a_directory_waits_for_names_that_came_into_it() {
+    let mount = over(&[("old", "1")]).await;
+    mount.mkdir("d").await.unwrap();
+    mount.mv("old", "d/new").await.unwrap();
+    let handle = mount.volume.open_directory(mount.at("d").await.unwrap()).await.unwrap();
+    mount.volume.sync_directory(handle).await.unwrap();
+    let keys: Vec<String> = mount.objects().await.into_keys().collect();
+    assert!(keys.contains(&"d/".to_owned()) && keys.contains(&"d/new".to_owned()), "{keys:?}");
+}
