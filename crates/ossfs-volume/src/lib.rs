@@ -26,7 +26,7 @@ use ossfs_types::Clock;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use tree::{Tree, Work};
+use tree::Tree;
 
 /// How often a look is taken at what is not settled, besides when something was.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
@@ -74,10 +74,7 @@ impl Volume {
             let open: Vec<NodeId> =
                 world.tree.nodes().filter(|(_, node)| node.recorded && node.writers > 0).map(|(id, _)| id).collect();
             for id in open {
-                if let Some(node) = world.tree.node_mut(id) {
-                    node.urgent = true;
-                }
-                world.tree.push_work(Work::Node(id));
+                world.tree.urge(id);
             }
         });
     }

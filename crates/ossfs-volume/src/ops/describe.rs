@@ -4,7 +4,7 @@ use super::{LOOKS_MAX, store_error};
 use crate::core::Core;
 use crate::errors::{Error, Result};
 use crate::format::{self, Defaults, Described};
-use crate::tree::{Foreign, Node, Owner, Sighting};
+use crate::tree::{Foreign, Node, Owner, Sighting, ident_of};
 use ossfs_ledger::{Ident, NodeId};
 use ossfs_store::{Kind, ObjectMeta, Symlink};
 use ossfs_types::{FileKind, Key, SignedDuration};
@@ -170,12 +170,7 @@ impl Core {
         meta: &ObjectMeta,
         now: Instant,
     ) -> Result<bool> {
-        let ident = Ident {
-            etag: meta.etag.clone(),
-            size: meta.size,
-            crc64: meta.crc64,
-            last_modified: Some(meta.last_modified),
-        };
+        let ident = ident_of(meta);
         let node = tree.node(id).ok_or(Error::NotFound)?;
         let directory = node.is_directory();
         let described = self.described(meta, directory, id == NodeId::ROOT);

@@ -94,9 +94,6 @@ impl Volume {
             let moved = matches!(error.kind(), Kind::NotFound | Kind::Precondition | Kind::InvalidRange);
             if !moved || begun.elapsed() > core.options.deadline {
                 tracing::warn!(%error, "a read failed");
-                if error.kind() == Kind::Archived {
-                    tracing::warn!("the object is archived: restore it first (RestoreObject)");
-                }
                 if error.kind() == Kind::Corrupt
                     && let Some(node) = core.world().tree.node_mut(id)
                 {

@@ -49,10 +49,6 @@ impl Core {
 
 /// What a store's failure means for a call; it is logged, because the caller only sees a number.
 fn store_error(error: &ossfs_store::Error) -> Error {
-    if error.kind() == ossfs_store::Kind::Archived {
-        tracing::warn!(%error, "the object is archived: restore it first (RestoreObject)");
-    } else {
-        tracing::warn!(%error, "a call failed");
-    }
+    tracing::warn!(%error, "a call failed");
     Error::of_store(error.kind())
 }

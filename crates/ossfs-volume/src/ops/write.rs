@@ -2,7 +2,7 @@
 
 use crate::core::{Core, World};
 use crate::errors::{Error, Result};
-use crate::tree::{Gone, Work};
+use crate::tree::Gone;
 use crate::write::Content;
 use crate::{HandleId, Volume};
 use bytes::Bytes;
@@ -170,9 +170,8 @@ impl Core {
             // A streamed upload has nothing left to complete: it is aborted.
             let streamed = world.drop_content(id).is_some_and(|content| content.stream.is_some());
             world.set_content(id, Content::default());
-            if streamed && let Some(node) = world.tree.node_mut(id) {
-                node.urgent = true;
-                world.tree.push_work(Work::Node(id));
+            if streamed {
+                world.tree.urge(id);
             }
         } else {
             world.with_content(id, |content| content.extents.set_len(size, generation));
@@ -208,10 +207,7 @@ impl Core {
             };
             let largest = world.contents().filter(|(id, _)| named(id)).max_by_key(weight);
             let Some((id, _)) = largest else { return false };
-            if let Some(node) = world.tree.node_mut(id) {
-                node.urgent = true;
-            }
-            world.tree.push_work(Work::Node(id));
+            world.tree.urge(id);
             true
         })
     }

@@ -228,10 +228,7 @@ impl Tree {
     }
 
     fn wait_for_node(&mut self, id: NodeId, other: NodeId, key: &Key) -> Step {
-        if let Some(other) = self.node_mut(other) {
-            other.urgent = true;
-        }
-        self.push_work(Work::Node(other));
+        self.urge(other);
         self.wait_for(key, Work::Node(id));
         Step::Blocked
     }

@@ -102,7 +102,7 @@ impl Core {
     }
 
     /// An order stays pending; it is looked at again after a pause.
-    fn leave(&self, order: &Order, error: &Error) {
+    pub(super) fn leave(&self, order: &Order, error: &Error) {
         self.change(|world| world.tree.leave_pending(order));
         self.note_failure(order.intent.node, error);
     }

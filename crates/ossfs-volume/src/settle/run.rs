@@ -60,10 +60,9 @@ impl Core {
         };
         let due: Vec<NodeId> = world.contents().filter(|(_, content)| due(content)).map(|(id, _)| id).collect();
         for id in due {
-            let Some(node) = world.tree.node_mut(id) else { continue };
+            let Some(node) = world.tree.node(id) else { continue };
             if node.writers > 0 && !node.names.is_empty() && node.failure.is_none() && !node.urgent {
-                node.urgent = true;
-                world.tree.push_work(Work::Node(id));
+                world.tree.urge(id);
             }
         }
     }
@@ -202,9 +201,6 @@ impl Core {
     /// Notes that something could not be done for a node.
     pub(super) fn note_failure(&self, id: NodeId, error: &ossfs_store::Error) {
         tracing::warn!(%error, "not settled");
-        if error.kind() == ossfs_store::Kind::Archived {
-            tracing::error!("the object is archived: restore it first (RestoreObject)");
-        }
         let errno = Error::of_store(error.kind());
         self.change(|world| world.tree.failed(id, errno, error.to_string(), Instant::now()));
     }

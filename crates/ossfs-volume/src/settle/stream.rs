@@ -51,7 +51,7 @@ impl Core {
             // What nobody else is to have by then is uploaded whole.
             let parts = content.stream.as_ref().map_or(0, |stream| stream.parts.len());
             if parts >= STREAM_PARTS_MAX {
-                self.seal(world, id);
+                world.tree.urge(id);
                 break;
             }
             if content.stream.is_none() {
@@ -64,14 +64,6 @@ impl Core {
             });
         }
         (begun, jobs(world, id))
-    }
-
-    /// Lets a file be settled though it is open for writing.
-    fn seal(&self, world: &mut World, id: NodeId) {
-        if let Some(node) = world.tree.node_mut(id) {
-            node.urgent = true;
-        }
-        world.tree.push_work(Work::Node(id));
     }
 
     async fn begin_upload(self: Arc<Self>, mut order: Order) {
@@ -158,10 +150,7 @@ impl Core {
         self.cut_rest(&mut order);
         let completing = match self.all_parts(id).await {
             Ok(completing) => completing,
-            Err(error) => {
-                self.change(|world| world.tree.leave_pending(&order));
-                return self.note_failure(id, &error);
-            }
+            Err(error) => return self.leave(&order, &error),
         };
         order.completing = Some(completing);
         loop {
@@ -175,13 +164,9 @@ impl Core {
                 Outcome::Unknown(error) => return self.resolve_lost(order, error).await,
                 Outcome::SourceChanged => {
                     let error = Error::new(Kind::Precondition, "settle", "the upload is gone");
-                    self.change(|world| world.tree.leave_pending(&order));
-                    return self.note_failure(id, &error);
+                    return self.leave(&order, &error);
                 }
-                Outcome::Failed(error) => {
-                    self.change(|world| world.tree.leave_pending(&order));
-                    return self.note_failure(id, &error);
-                }
+                Outcome::Failed(error) => return self.leave(&order, &error),
             }
         }
     }

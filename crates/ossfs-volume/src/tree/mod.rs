@@ -264,6 +264,14 @@ impl Tree {
         self.work.push(work);
     }
 
+    /// Lets a node be settled though it is open for writing.
+    pub(crate) fn urge(&mut self, id: NodeId) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.urgent = true;
+        }
+        self.work.push(Work::Node(id));
+    }
+
     /// What the settler must look at again, since the last call.
     pub(crate) fn take_work(&mut self) -> Vec<Work> {
         std::mem::take(&mut self.work)
