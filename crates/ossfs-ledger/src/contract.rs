@@ -2,9 +2,10 @@
 
 use crate::api::Ledger;
 use crate::schema::{
-    Change, Claim, Expect, Home, Ident, Intent, IntentKind, NodeId, NodeRecord, Record, RecordKey, Tomb,
+    Change, Claim, ContentExtent, ContentRecord, ContentSource, Expect, Home, Ident, Intent, IntentKind, NodeId,
+    NodeRecord, Piece, Record, RecordKey, Tomb,
 };
-use ossfs_types::{Attributes, Crc64, ETag, FileKind, Key, Timestamp};
+use ossfs_types::{Attributes, ByteRange, Crc64, ETag, FileKind, Key, Timestamp};
 use std::collections::BTreeMap;
 
 /// More than fit in one page, one transaction or one second of any implementation.
@@ -108,6 +109,35 @@ fn the_last_change_of_a_key_counts(ledger: &dyn Ledger) {
 
 /// One record of each kind with all that it can have, and one with as little as it can have.
 pub(crate) fn every_kind() -> Vec<Change> {
+    let mut records = kinds_of_version_1();
+    records.extend(contents());
+    records
+}
+
+/// A content that is in every place at once, and an empty one.
+fn contents() -> [Change; 2] {
+    let piece = Piece { segment: 9, offset: 1 << 40, len: 4, crc64: Crc64::from_u64(u64::MAX) };
+    let etag = ETag::parse("5D41402ABC4B2A76B9719D911017C592").expect("it has the form of ETags");
+    let ident = Ident { etag, size: 9, crc64: None, last_modified: None };
+    let key = Key::parse("lender").expect("it has the form of keys");
+    let sources = [
+        ContentSource::Base,
+        ContentSource::Zero,
+        ContentSource::Staged { piece, offset: 1 },
+        ContentSource::Borrowed { key, ident, offset: 6 },
+    ];
+    let extents = (0..).step_by(3).zip(sources).map(|(start, source)| {
+        let range = ByteRange::at(start, 3).expect("a few bytes");
+        ContentExtent { range, generation: start, source }
+    });
+    let full = ContentRecord { generation: u64::MAX, extents: extents.collect() };
+    let bare = ContentRecord { generation: 1, extents: Vec::new() };
+    [(2, full), (u64::MAX, bare)]
+        .map(|(node, content)| Change { key: RecordKey::Content(NodeId(node)), record: Some(Record::Content(content)) })
+}
+
+/// The same, as far as it was in format 1.
+pub(crate) fn kinds_of_version_1() -> Vec<Change> {
     let time = Timestamp::new(-1, -999_999_999).expect("just before 1970 is a time");
     let etag = ETag::parse("5D41402ABC4B2A76B9719D911017C592-3").expect("it has the form of ETags");
     let full = Ident {

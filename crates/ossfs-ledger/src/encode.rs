@@ -4,12 +4,17 @@
 //! fields (`fields`). Both are written by hand: what is on disk is what this file says, whatever becomes of the types.
 //! Tags are never used again for something else.
 
+mod content;
+
 use crate::fields::{DecodeError, Reader, Writer, text};
 use crate::schema::{Claim, Expect, Home, Ident, Intent, IntentKind, NodeId, NodeRecord, Record, RecordKey, Tomb};
 use ossfs_types::{Attributes, Crc64, ETag, FileKind, Key, Timestamp};
 
 /// The format that is written. A change of what a byte means is a new one, with an upgrade and a fixture.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
+
+/// Formats that are read: 1 is 2 without contents.
+pub(crate) const FORMATS_READ: std::ops::RangeInclusive<u32> = 1..=FORMAT;
 
 const NODE: u8 = 1;
 const NAME: u8 = 2;
@@ -17,6 +22,7 @@ const HOME: u8 = 3;
 const TOMB: u8 = 4;
 const INTENT: u8 = 5;
 const CLAIM: u8 = 6;
+const CONTENT: u8 = 7;
 
 /// Longest key in bytes: a tag, a node and a name or key of an object. Pages of 4 KiB take up to 1,982.
 pub(crate) const KEY_BYTES_MAX: usize = 1 + 8 + ossfs_types::limits::KEY_BYTES_MAX;
@@ -33,6 +39,7 @@ pub(crate) fn encode_key(key: &RecordKey) -> Vec<u8> {
         RecordKey::Tomb(key) => tagged(TOMB, key.as_str().as_bytes()),
         RecordKey::Intent(key) => tagged(INTENT, key.as_str().as_bytes()),
         RecordKey::Claim(prefix) => tagged(CLAIM, prefix.as_bytes()),
+        RecordKey::Content(id) => tagged(CONTENT, &id.0.to_be_bytes()),
     }
 }
 
@@ -50,6 +57,7 @@ pub(crate) fn decode_key(bytes: &[u8]) -> Result<RecordKey, DecodeError> {
         TOMB => RecordKey::Tomb(key()?),
         INTENT => RecordKey::Intent(key()?),
         CLAIM => RecordKey::Claim(text(rest)?.into()),
+        CONTENT => RecordKey::Content(NodeId(ordered_number(rest)?)),
         _ => return Err(DecodeError("the kind of a record is not known")),
     })
 }
@@ -69,6 +77,7 @@ pub(crate) fn encode_record(record: &Record) -> Vec<u8> {
         Record::Claim(claim) => {
             Writer::default().number(1, claim.directory.0).optional(2, claim.cursor.as_deref()).finish()
         }
+        Record::Content(content) => content::encode_content(content),
     }
 }
 
@@ -88,6 +97,7 @@ pub(crate) fn decode_record(key: &RecordKey, bytes: &[u8]) -> Result<Record, Dec
             let cursor = fields.optional_text(2)?.map(Into::into);
             Record::Claim(Claim { directory: NodeId(fields.number(1)?), cursor })
         }
+        RecordKey::Content(_) => Record::Content(content::decode_content(bytes)?),
     })
 }
 

@@ -4,7 +4,7 @@
 //! transaction is on disk when it is committed; the file is never shorter than the map (it is sparse), and is looked over
 //! before it is mapped, so that LMDB never reads past its end.
 
-use crate::encode::FORMAT;
+use crate::encode::{FORMAT, FORMATS_READ};
 use crate::fields::{DecodeError, Reader, Writer};
 use crate::inspect::{Fault, inspect};
 use crate::journal::{Frame, Unreadable, changes};
@@ -133,14 +133,16 @@ impl Environment {
         let records = open_records(&env).map_err(failed)?;
         let fresh = Meta { identity: identity.to_owned(), applied: 0 };
         let found = read_meta(&env, records, &path)?;
-        let is_new = found.is_none();
-        let mut environment = Self { env, records, path, map_bytes, meta: found.unwrap_or(fresh) };
+        let is_current = matches!(found, Some((FORMAT, _)));
+        let meta = found.map_or(fresh, |(_, meta)| meta);
+        let mut environment = Self { env, records, path, map_bytes, meta };
         if environment.meta.identity != identity {
             let (path, found) = (directory.to_owned(), environment.meta.identity);
             return Err(OpenError::AnotherBucket { path, found, wanted: identity.to_owned() });
         }
         let made = environment.extend_file(map_bytes).map_err(Failure::from);
-        let made = made.and_then(|()| if is_new { environment.apply(&[]).map(drop) } else { Ok(()) });
+        // Every transaction writes what is known of the file, and so its format.
+        let made = made.and_then(|()| if is_current { Ok(()) } else { environment.apply(&[]).map(drop) });
         made.map_err(|failure| failure.at(&environment.path))?;
         Ok(environment)
     }
@@ -295,8 +297,8 @@ fn open_records(env: &Env<WithoutTls>) -> heed::Result<Records> {
     }
 }
 
-/// What is known of the file; `None` if it is empty.
-fn read_meta(env: &Env<WithoutTls>, records: Records, path: &Path) -> Result<Option<Meta>, OpenError> {
+/// The format of the file and what is known of it; `None` if it is empty.
+fn read_meta(env: &Env<WithoutTls>, records: Records, path: &Path) -> Result<Option<(u32, Meta)>, OpenError> {
     let failed = |error: heed::Error| Failure::from(error).at(path);
     let transaction = env.read_txn().map_err(failed)?;
     let Some(bytes) = records.get(&transaction, META_KEY).map_err(failed)? else {
@@ -306,8 +308,10 @@ fn read_meta(env: &Env<WithoutTls>, records: Records, path: &Path) -> Result<Opt
     let (format, fields) =
         bytes.split_first_chunk::<4>().ok_or_else(|| OpenError::corrupt(path, "it has no format"))?;
     match u32::from_le_bytes(*format) {
-        FORMAT => Meta::decode(fields).map(Some).map_err(|error| OpenError::corrupt(path, error)),
-        // The first format is 1; an upgrade from an earlier one belongs here.
+        format if FORMATS_READ.contains(&format) => {
+            let meta = Meta::decode(fields).map_err(|error| OpenError::corrupt(path, error))?;
+            Ok(Some((format, meta)))
+        }
         0 => Err(OpenError::corrupt(path, "it has no format")),
         found => Err(OpenError::Newer { path: path.to_owned(), found, known: FORMAT }),
     }

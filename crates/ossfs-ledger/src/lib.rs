@@ -24,6 +24,7 @@ pub use lmdb::{LmdbLedger, SYNC_INTERVAL};
 pub use memory::MemoryLedger;
 pub use open_error::OpenError;
 pub use schema::{
-    Change, Claim, Expect, Home, Ident, Intent, IntentKind, Name, NodeId, NodeRecord, Record, RecordKey, Tomb,
+    Change, Claim, ContentExtent, ContentRecord, ContentSource, Expect, Home, Ident, Intent, IntentKind, Name, NodeId,
+    NodeRecord, Piece, Record, RecordKey, Tomb,
 };
 pub use state_directory::StateDirectory;

@@ -1,7 +1,10 @@
 //! Arbitrary records, for the tests.
 
-use crate::schema::{Claim, Expect, Home, Ident, Intent, IntentKind, NodeId, NodeRecord, Record, RecordKey, Tomb};
-use ossfs_types::{Attributes, Crc64, ETag, FileKind, Key, Timestamp};
+use crate::schema::{
+    Claim, ContentExtent, ContentRecord, ContentSource, Expect, Home, Ident, Intent, IntentKind, NodeId, NodeRecord,
+    Piece, Record, RecordKey, Tomb,
+};
+use ossfs_types::{Attributes, ByteRange, Crc64, ETag, FileKind, Key, Timestamp};
 use proptest::option::of;
 use proptest::prelude::*;
 
@@ -29,6 +32,7 @@ pub(crate) fn arbitrary_key() -> impl Strategy<Value = RecordKey> {
         key().prop_map(RecordKey::Tomb),
         key().prop_map(RecordKey::Intent),
         text().prop_map(|prefix| RecordKey::Claim(prefix.into())),
+        node().prop_map(RecordKey::Content),
     ]
 }
 
@@ -108,6 +112,34 @@ fn intent() -> impl Strategy<Value = Intent> {
     )
 }
 
+fn content_source() -> impl Strategy<Value = ContentSource> {
+    let piece = any::<[u64; 3]>().prop_map(|[segment, offset, crc64]| Piece {
+        segment,
+        offset,
+        len: u64::MAX,
+        crc64: Crc64::from_u64(crc64),
+    });
+    prop_oneof![
+        Just(ContentSource::Base),
+        Just(ContentSource::Zero),
+        (piece, 0..9u64).prop_map(|(piece, offset)| ContentSource::Staged { piece, offset }),
+        (key(), ident(), any::<u64>()).prop_map(|(key, ident, offset)| ContentSource::Borrowed { key, ident, offset }),
+    ]
+}
+
+fn content() -> impl Strategy<Value = ContentRecord> {
+    let extents = proptest::collection::vec((1..1_000_000u64, any::<u64>(), content_source()), 0..5);
+    (any::<u64>(), extents).prop_map(|(generation, extents)| {
+        let mut end = 0;
+        let extents = extents.into_iter().map(|(len, generation, source)| {
+            let range = ByteRange::at(end, len).expect("a few bytes");
+            end = range.end();
+            ContentExtent { range, generation, source }
+        });
+        ContentRecord { generation, extents: extents.collect() }
+    })
+}
+
 /// Any record at a key of its kind.
 pub(crate) fn arbitrary_pair() -> impl Strategy<Value = (RecordKey, Record)> {
     let node_at = node().prop_map(RecordKey::Node);
@@ -125,5 +157,6 @@ pub(crate) fn arbitrary_pair() -> impl Strategy<Value = (RecordKey, Record)> {
             (node(), of(text()))
                 .prop_map(|(directory, cursor)| { Record::Claim(Claim { directory, cursor: cursor.map(Into::into) }) }),
         ),
+        (node().prop_map(RecordKey::Content), content().prop_map(Record::Content)),
     ]
 }

@@ -8,8 +8,13 @@
 //! | tomb | that the object at a key, of this identity, is garbage |
 //! | intent | that the object at a key is about to be written, with what, over what |
 //! | claim | that what has no record under a prefix are children of one directory |
+//! | content | which bytes a file has that is not as the bucket shows it, and where they are |
 //!
 //! At most one of home and tomb stands at a key, at most one intent at a key and for a node.
+
+mod content;
+
+pub use content::{ContentExtent, ContentRecord, ContentSource, Piece};
 
 use ossfs_types::{Attributes, Crc64, ETag, FileKind, Key, Timestamp};
 use std::sync::Arc;
@@ -173,6 +178,8 @@ pub enum RecordKey {
     Intent(Key),
     /// A claim; the prefix ends with `/`.
     Claim(Arc<str>),
+    /// The content of a file.
+    Content(NodeId),
 }
 
 /// What a record says.
@@ -190,6 +197,8 @@ pub enum Record {
     Intent(Intent),
     /// At [`RecordKey::Claim`].
     Claim(Claim),
+    /// At [`RecordKey::Content`].
+    Content(ContentRecord),
 }
 
 /// One change of a transaction.

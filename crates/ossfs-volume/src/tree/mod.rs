@@ -470,6 +470,7 @@ impl Tree {
             RecordKey::Tomb(key) => self.tombs.get(key).cloned().map(Record::Tomb),
             RecordKey::Intent(key) => self.intents.get(key).cloned().map(Record::Intent),
             RecordKey::Claim(prefix) => self.claims.get(prefix).cloned().map(Record::Claim),
+            RecordKey::Content(_) => None,
         }
     }
 }
