@@ -6,6 +6,7 @@
 mod attributes;
 mod describe;
 mod directories;
+mod exchange;
 mod files;
 mod list;
 mod lookup;

@@ -275,7 +275,7 @@ impl Core {
     }
 
     /// What was known of a name was wrong: it is asked again.
-    fn look_anew(&self, parent: NodeId, name: &str) {
+    pub(super) fn look_anew(&self, parent: NodeId, name: &str) {
         self.change(|world| {
             if let Some(id) = world.tree.child(parent, name)
                 && world.tree.node(id).is_some_and(|node| !node.recorded)
@@ -302,16 +302,22 @@ impl Core {
             (false, Some(true)) => return Err(Error::IsDirectory),
             _ => {}
         }
+        self.check_move(id, directory, parent, name).await?;
+        let Some(replaced) = replaced else { return Ok(()) };
+        if directory && !self.is_empty(replaced).await? {
+            return Err(Error::NotEmpty);
+        }
+        Ok(())
+    }
+
+    /// Checks whether a node can stand at a name: its key, and those below it.
+    pub(super) async fn check_move(&self, id: NodeId, directory: bool, parent: NodeId, name: &str) -> Result<()> {
         self.check_key(parent, name, directory)?;
         if directory {
             // Which marker tells its attributes must be known before it moves.
             self.describe(id).await?;
             self.check_not_below_itself(id, parent)?;
             self.check_descendants(id, parent, name).await?;
-        }
-        let Some(replaced) = replaced else { return Ok(()) };
-        if directory && !self.is_empty(replaced).await? {
-            return Err(Error::NotEmpty);
         }
         Ok(())
     }

@@ -75,19 +75,26 @@ impl Tree {
     /// does; what was written here, or lies under a claim, can't be shown elsewhere.
     pub(crate) fn take_back(&mut self, order: &Order) -> bool {
         let id = order.intent.node;
-        let Some((source, _)) = order.intent.source.as_ref().filter(|_| order.intent.kind == IntentKind::Copy) else {
-            return false;
-        };
+        // What makes room for another was renamed too, if it still has a name.
+        let moves = matches!(order.intent.kind, IntentKind::Copy | IntentKind::Hide);
+        let Some((source, _)) = order.intent.source.as_ref().filter(|_| moves) else { return false };
         let at_home = self.place(source.as_str()) == source.as_str();
         let plain = self.node(id).is_some_and(|node| {
-            !node.is_directory() && !node.is_dirty() && !node.has_dirty_attributes() && node.homes.len() == 1
+            let as_it_was = !node.is_dirty() && !node.has_dirty_attributes() && node.homes.len() == 1;
+            !node.is_directory() && !node.names.is_empty() && as_it_was
         });
         if !at_home || !plain {
             return false;
         }
         self.abandon(order);
         for (parent, name) in self.node(id).map(|node| node.names.clone()).unwrap_or_default() {
+            if let Some(place) = self.path_in(parent, &name).and_then(|path| Key::parse(&path).ok()) {
+                self.list_again(&place);
+            }
             self.detach(id, parent, &name);
+        }
+        if let Some(node) = self.node_mut(id) {
+            node.hide = None;
         }
         self.unrecord_node(id);
         // What was to be replaced is still there.

@@ -145,13 +145,47 @@ impl Tree {
             self.set_claim(&source, Some(Claim { directory: id, cursor: None }));
         }
         self.want_marker(from.0);
+        self.moved(id);
+        Ok(())
+    }
+
+    /// Lets two names trade what stands at them; neither is below the other.
+    pub(crate) fn exchange(&mut self, one: (NodeId, &Name), other: (NodeId, &Name)) -> Result<(), Gone> {
+        let first = self.child(one.0, one.1).ok_or(Gone)?;
+        let second = self.child(other.0, other.1).ok_or(Gone)?;
+        if first == second {
+            return Ok(());
+        }
+        self.materialise(first)?;
+        self.materialise(second)?;
+        // Both as they are before either moves.
+        let claimed = [first, second].map(|id| {
+            let directory = self.node(id).is_some_and(Node::is_directory);
+            (id, if directory { self.sources(id) } else { Vec::new() })
+        });
+        self.detach(first, one.0, one.1);
+        self.detach(second, other.0, other.1);
+        self.attach(first, other.0, other.1.clone());
+        self.attach(second, one.0, one.1.clone());
+        for (id, sources) in claimed {
+            for source in sources {
+                self.set_claim(&source, Some(Claim { directory: id, cursor: None }));
+            }
+        }
+        // Only now: a claim of one may be what keeps a claim of the other.
+        self.moved(first);
+        self.moved(second);
+        Ok(())
+    }
+
+    /// A node stands elsewhere now, with all that is below it.
+    fn moved(&mut self, id: NodeId) {
         for below in self.push_recorded_below(id) {
             self.tidy(below);
             // What was at its place has left it.
             let claims = self.node(below).map(|node| node.claims.clone()).unwrap_or_default();
             claims.into_iter().for_each(|claim| self.push_work(Work::Claim(claim)));
         }
-        Ok(())
     }
 
     /// Notes new attributes.

@@ -265,7 +265,8 @@ impl History {
             12..18 => self.write_at().await,
             18..21 => self.truncate().await,
             21..42 => self.rename().await,
-            42..46 => self.swap().await,
+            42..44 => self.swap().await,
+            44..46 => self.exchange().await,
             46..54 => self.unlink().await,
             54..60 => self.mkdir().await,
             60..65 => self.rmdir().await,
@@ -408,6 +409,14 @@ impl History {
         self.rename_one(&one, &third).await;
         self.rename_one(&other, &one).await;
         self.rename_one(&third, &other).await;
+    }
+
+    async fn exchange(&mut self) {
+        let (one, other) = (self.path_of(|_| true), self.path_of(|_| true));
+        self.say(format!("exchange {one} {other}"));
+        let expected = self.model.exchange(&one, &other);
+        let got = self.insist(async |mount| mount.exchange(&one, &other).await).await;
+        self.agree(expected, got);
     }
 
     async fn unlink(&mut self) {

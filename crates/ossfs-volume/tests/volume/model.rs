@@ -165,6 +165,24 @@ impl Model {
         Ok(())
     }
 
+    pub(crate) fn exchange(&mut self, one: &str, other: &str) -> Result<(), Error> {
+        if !self.items.contains_key(one) || !self.items.contains_key(other) {
+            return Err(Error::NotFound);
+        }
+        if one.starts_with(&format!("{other}/")) || other.starts_with(&format!("{one}/")) {
+            return Err(Error::Invalid);
+        }
+        let at = |path: &str, from: &str| path == from || path.starts_with(&format!("{from}/"));
+        let (moving, staying): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            std::mem::take(&mut self.items).into_iter().partition(|(path, _)| at(path, one) || at(path, other));
+        self.items = staying;
+        for (path, item) in moving {
+            let (from, to) = if at(&path, one) { (one, other) } else { (other, one) };
+            self.items.insert(format!("{to}{}", &path[from.len()..]), item);
+        }
+        Ok(())
+    }
+
     pub(crate) fn write(&mut self, file: usize, offset: usize, bytes: &[u8]) {
         let content = &mut self.files[file].bytes;
         content.resize(content.len().max(offset + bytes.len()), 0);

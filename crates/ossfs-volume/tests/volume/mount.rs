@@ -189,6 +189,12 @@ impl Mount {
         self.volume.rename(parent, OsStr::new(name), new_parent, OsStr::new(new_name), false).await
     }
 
+    pub(crate) async fn exchange(&self, one: &str, other: &str) -> Result<()> {
+        let (parent, name) = self.parent(one).await?;
+        let (other_parent, other_name) = self.parent(other).await?;
+        self.volume.exchange(parent, OsStr::new(name), other_parent, OsStr::new(other_name)).await
+    }
+
     pub(crate) async fn names(&self, path: &str) -> Result<Vec<String>> {
         let handle = self.volume.open_directory(self.at(path).await?).await?;
         let mut names = Vec::new();

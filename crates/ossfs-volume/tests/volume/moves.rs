@@ -1,6 +1,8 @@
 //! Names move at once; the bucket follows.
 
 use crate::mount::{Mount, WRITE, files, over};
+use ossfs_store::Kind;
+use ossfs_volume::Error;
 use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
@@ -34,6 +36,54 @@ async fn directories_trade_places() {
     let expected = files(&[("a/x", "from b"), ("a/s/y", "deep"), ("b/x", "from a")]);
     assert_eq!(mount.tree().await, expected);
     mount.assert_settled_as(&expected).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_are_exchanged_whatever_stands_at_them() {
+    let mount = over(&[("a/x", "from a"), ("a/s/y", "deep"), ("b/x", "from b"), ("d/f", "file"), ("g", "other")]).await;
+    mount.exchange("a", "b").await.unwrap();
+    mount.exchange("d/f", "g").await.unwrap();
+    mount.exchange("d/f", "b").await.unwrap();
+    let expected = files(&[("a/x", "from b"), ("d/f/x", "from a"), ("d/f/s/y", "deep"), ("b", "other"), ("g", "file")]);
+    assert_eq!(mount.tree().await, expected);
+    mount.assert_settled_as(&expected).await;
+    assert_eq!(mount.exchange("d", "d/f/s").await, Err(Error::Invalid));
+    assert_eq!(mount.exchange("d/f/s", "d").await, Err(Error::Invalid));
+    assert_eq!(mount.exchange("a", "absent").await, Err(Error::NotFound));
+    assert_eq!(mount.exchange("b", "b").await, Ok(()));
+    mount.assert_settled_as(&expected).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exchange_is_whole_whenever_the_process_dies() {
+    for (one, other) in [("a", "b"), ("f", "g"), ("a", "f"), ("a/s", "b/x")] {
+        for step in 0..16 {
+            let mut mount = over(&[("a/x", "1"), ("a/s/y", "2"), ("b/x", "3"), ("f", "4"), ("g", "5")]).await;
+            let before = mount.tree().await;
+            mount.exchange(one, other).await.unwrap();
+            let after = mount.tree().await;
+            assert_ne!(before, after);
+            tokio::time::sleep(Duration::from_millis(step * 60)).await;
+            mount.crash();
+            assert_eq!(mount.tree().await, after, "{one} {other}, {step}");
+            mount.settle().await;
+            // A request of the one that died could still arrive.
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            mount.assert_settled_as(&after).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exchange_that_the_bucket_refuses_is_taken_back() {
+    let mount = over(&[("a", "1"), ("d/b", "2")]).await;
+    let before = mount.tree().await;
+    mount.store.forbid(Some(("Copy", Kind::Denied)));
+    mount.exchange("a", "d/b").await.unwrap();
+    mount.settle().await;
+    assert_eq!(mount.tree().await, before);
+    mount.store.forbid(None);
+    mount.assert_settled_as(&before).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -85,7 +85,8 @@ impl Strangers {
             0..22 => self.outsider_puts(step).await,
             22..30 => self.outsider_deletes().await,
             30..48 => self.write(step).await,
-            48..70 => self.rename().await,
+            48..66 => self.rename().await,
+            66..70 => self.exchange().await,
             70..76 => self.unlink().await,
             76..80 => {
                 let path = self.path();
@@ -201,6 +202,14 @@ impl Strangers {
             Ok(()) if from != to => drop(replaced.map(|replaced| self.kept.remove(&replaced))),
             Ok(()) => {}
             Err(error) => self.say(format!("… {error:?}")),
+        }
+    }
+
+    async fn exchange(&mut self) {
+        let (one, other) = (self.path(), self.path());
+        self.say(format!("exchange {one} {other}"));
+        if let Err(error) = self.mount.exchange(&one, &other).await {
+            self.say(format!("… {error:?}"));
         }
     }
 

@@ -212,13 +212,20 @@ impl Filesystem for Adapter {
         flags: RenameFlags,
         reply: ReplyEmpty,
     ) {
-        if !(flags - RenameFlags::RENAME_NOREPLACE).is_empty() {
-            return reply.error(Errno::EINVAL);
-        }
-        let call = Call::detailed("rename", parent, || format!("{name:?} -> {new_parent} {new_name:?}"));
-        let no_replace = flags.contains(RenameFlags::RENAME_NOREPLACE);
+        let (exchange, no_replace) = match flags {
+            RenameFlags::RENAME_EXCHANGE => (true, false),
+            flags if (flags - RenameFlags::RENAME_NOREPLACE).is_empty() => (false, !flags.is_empty()),
+            _ => return reply.error(Errno::EINVAL),
+        };
+        let call = Call::detailed("rename", parent, || format!("{name:?} -> {new_parent} {new_name:?} {flags}"));
         let (volume, name, new_name) = (self.volume.clone(), name.to_owned(), new_name.to_owned());
-        let work = async move { volume.rename(node(parent), &name, node(new_parent), &new_name, no_replace).await };
+        let work = async move {
+            let (parent, new_parent) = (node(parent), node(new_parent));
+            match exchange {
+                true => volume.exchange(parent, &name, new_parent, &new_name).await,
+                false => volume.rename(parent, &name, new_parent, &new_name, no_replace).await,
+            }
+        };
         self.calls.run(call, Limit::Deadline, reply, work, |reply, ()| reply.ok());
     }
 

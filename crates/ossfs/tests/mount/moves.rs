@@ -76,7 +76,17 @@ fn moves_that_make_no_sense_are_refused() {
     refused("missing", "new", Errno::NOENT);
     let flagged = |flags| renameat_with(CWD, mount.path("file"), CWD, mount.path("other"), flags);
     assert_eq!(flagged(RenameFlags::NOREPLACE), Err(Errno::EXIST));
-    assert!(flagged(RenameFlags::EXCHANGE).is_err() || fs::read(mount.path("file")).unwrap() == b"g\n");
+    let read = |name: &str| fs::read(mount.path(name)).unwrap();
+    let before = (read("file"), read("other"));
+    flagged(RenameFlags::EXCHANGE).unwrap();
+    assert_eq!((read("other"), read("file")), before);
+    let exchanged = |one: &str, other: &str| {
+        renameat_with(CWD, mount.path(one), CWD, mount.path(other), RenameFlags::EXCHANGE)
+    };
+    assert_eq!(exchanged("a", "a/b"), Err(Errno::INVAL));
+    exchanged("full", "file").unwrap();
+    assert!(mount.path("file/x").is_dir() && mount.path("full").is_file());
+    exchanged("full", "file").unwrap();
     fs::rename(mount.path("a"), mount.path("empty")).unwrap();
     assert!(mount.path("empty/b").is_dir() && mount.path("full/x").is_dir());
     assert_eq!(fs::remove_dir(mount.path("full")).unwrap_err().raw_os_error(), Some(Errno::NOTEMPTY.raw_os_error()));
