@@ -6,7 +6,7 @@ use http::HeaderValue;
 use ossfs_sandbox::{DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET, DEFAULT_REGION, Running, SandboxConfig};
 use ossfs_store::{
     BufferPool, CredentialKeeper, Credentials, Endpoint, GetOptions, ListRequest, Metadata, ObjectMeta, ObjectStore,
-    OssOptions, OssStore, PutOptions,
+    OssOptions, OssStore, PartNumber, PutOptions,
 };
 use ossfs_types::{BucketName, Key, Prefix, SystemClock};
 use serde_json::Value;
@@ -27,6 +27,8 @@ const TEST_LIMIT: Duration = Duration::from_secs(110);
 const LONG_TEST_LIMIT: Duration = Duration::from_secs(40 * 60);
 /// How long requests must have been silent to count as over. The settler's longest pause between two steps is shorter.
 const SILENCE: Duration = Duration::from_millis(700);
+/// Threads that put many objects.
+const PUTTERS: usize = 4;
 
 /// A sandbox, a directory, and the mounts in it.
 pub(crate) struct Bucket {
@@ -196,11 +198,43 @@ impl Bucket {
 
     /// Puts many objects, as fast as it goes.
     pub(crate) fn put_many(&self, keys: impl Iterator<Item = String>, bytes: &'static str) {
-        self.runtime.block_on(async {
-            for key in keys {
-                self.store.put(&key_of(&key), bytes.into(), &PutOptions::default()).await.unwrap();
+        let keys: Vec<_> = keys.collect();
+        self.put_each(&keys, |_| bytes.into());
+    }
+
+    /// The same with bytes for each.
+    pub(crate) fn put_each(&self, keys: &[String], bytes: impl Fn(&str) -> Vec<u8> + Sync) {
+        let put = |keys: &[String]| {
+            self.runtime.block_on(async {
+                for key in keys {
+                    self.store.put(&key_of(key), bytes(key).into(), &PutOptions::default()).await.unwrap();
+                }
+            });
+        };
+        std::thread::scope(|scope| {
+            for some in keys.chunks(keys.len().div_ceil(PUTTERS).max(1)) {
+                scope.spawn(|| put(some));
             }
         });
+    }
+
+    /// Begins a multipart upload with one part, as another client, and returns its key and id.
+    pub(crate) fn begin_upload(&self, key: &str) -> (String, String) {
+        let number = PartNumber::new(1).unwrap();
+        let upload = self.runtime.block_on(async {
+            let upload = self.store.create_upload(&key_of(key), &PutOptions::default()).await.unwrap();
+            self.store.upload_part(&upload, number, "theirs".into()).await.unwrap();
+            upload
+        });
+        (key.to_owned(), upload.id.as_str().to_owned())
+    }
+
+    /// The multipart uploads that are open: keys and ids.
+    pub(crate) fn uploads(&self) -> Vec<(String, String)> {
+        let page = self.runtime.block_on(self.store.list_uploads(&Prefix::all(), None)).unwrap();
+        assert!(page.next.is_none(), "more than a page of uploads");
+        let named = page.uploads.iter().map(|open| &open.upload);
+        named.map(|upload| (upload.key.as_str().to_owned(), upload.id.as_str().to_owned())).collect()
     }
 
     /// The bytes of an object.

@@ -21,7 +21,7 @@ fn assert_errno<T: std::fmt::Debug>(result: io::Result<T>, errno: Errno, what: &
 
 /// Closes a file, and says what came of it, which `File` keeps to itself.
 #[allow(unsafe_code, reason = "the one way to learn what close returns")]
-fn close(file: File) -> io::Result<()> {
+pub(crate) fn close(file: File) -> io::Result<()> {
     unsafe extern "C" {
         safe fn close(number: i32) -> i32;
     }

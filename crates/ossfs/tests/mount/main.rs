@@ -5,12 +5,17 @@
 
 #![allow(clippy::unwrap_used, reason = "all of this is a test")]
 
+mod bad_state;
+mod big_moves;
 mod bucket;
 mod calls;
 mod confined;
+mod dice;
 mod everyday;
 mod failing;
+mod faults;
 mod hidden;
+mod kill_rounds;
 mod killed;
 mod large;
 mod mounted;
@@ -18,6 +23,9 @@ mod moves;
 mod names;
 mod objects;
 mod open_files;
+mod programs;
+mod programs_through_faults;
+mod real_programs;
 mod requests;
 mod shell;
 mod snapshot;
@@ -25,3 +33,4 @@ mod trees;
 mod two_mounts;
 mod walk;
 mod weather;
+mod writer;

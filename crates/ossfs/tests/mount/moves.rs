@@ -80,9 +80,8 @@ fn moves_that_make_no_sense_are_refused() {
     let before = (read("file"), read("other"));
     flagged(RenameFlags::EXCHANGE).unwrap();
     assert_eq!((read("other"), read("file")), before);
-    let exchanged = |one: &str, other: &str| {
-        renameat_with(CWD, mount.path(one), CWD, mount.path(other), RenameFlags::EXCHANGE)
-    };
+    let exchanged =
+        |one: &str, other: &str| renameat_with(CWD, mount.path(one), CWD, mount.path(other), RenameFlags::EXCHANGE);
     assert_eq!(exchanged("a", "a/b"), Err(Errno::INVAL));
     exchanged("full", "file").unwrap();
     assert!(mount.path("file/x").is_dir() && mount.path("full").is_file());

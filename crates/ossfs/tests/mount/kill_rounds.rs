@@ -1,0 +1,79 @@
+//! `kill -9` of the daemon under load, again and again: what was promised is there after each, and nothing else is in
+//! the end.
+
+use crate::bucket::Bucket;
+use crate::dice::Dice;
+use crate::faults::{KINDS, all_at, one_at};
+use crate::shell::{is_long, kill, lives, plain_or_long};
+use crate::writer::Writer;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// Some latency, so that requests are under way when the daemon dies.
+const FAIR: &str = r#"{"latency_ms": 5}"#;
+
+/// Kills the daemon under the writers so many times.
+fn rounds(count: u64, options: &[&str], weather: &str) {
+    let Some(bucket) = Bucket::start() else { return };
+    let begun = Instant::now();
+    let seed = std::env::var("OSSFS_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    println!("OSSFS_SEED={seed}");
+    let mut dice = Dice::new(seed);
+    // Another client's uploads, for a key that is never ours and for one that is.
+    let theirs = ["w0/theirs", "w0/f1", "w1/f2"].map(|key| bucket.begin_upload(key));
+    let options = [&["-omultipart_size=1"][..], options].concat();
+    let mut writers: Vec<_> = (0..4).map(|number| Writer::new(&format!("w{number}"), dice.next())).collect();
+    for round in 0..count {
+        let mount = bucket.mount_with(&options);
+        writers.iter_mut().for_each(|writer| writer.check(mount.root()));
+        bucket.conditions(weather);
+        let load = Duration::from_millis(100 + dice.below(if round % 5 == 4 { 4000 } else { 1200 }));
+        std::thread::scope(|scope| {
+            for writer in &mut writers {
+                scope.spawn(|| writer.run(mount.root()));
+            }
+            std::thread::sleep(load);
+            assert!(lives(mount.pid()), "the daemon died by itself");
+            kill(mount.pid());
+        });
+        bucket.calm();
+        let calls: u64 = writers.iter().map(Writer::calls).sum();
+        println!("round {round}: killed after {load:?}, {calls} calls so far, {:?}", begun.elapsed());
+    }
+    let mount = bucket.mount_with(&options);
+    writers.iter_mut().for_each(|writer| writer.check(mount.root()));
+    mount.umount();
+    println!("settled after {:?}", begun.elapsed());
+    // A mount that knows nothing but the bucket shows it, and so does the bucket itself.
+    std::fs::remove_dir_all(bucket.state()).unwrap();
+    let mount = bucket.mount();
+    for writer in &mut writers {
+        writer.check(mount.root());
+        writer.settle();
+    }
+    mount.umount();
+    let objects: BTreeMap<_, _> = bucket.keys().into_iter().map(|key| (key.clone(), bucket.get(&key))).collect();
+    writers.iter_mut().for_each(|writer| writer.check_objects(&objects));
+    let strange: Vec<_> = objects.keys().filter(|key| !key.starts_with('w')).collect();
+    assert!(strange.is_empty(), "{strange:?}");
+    let left = bucket.uploads();
+    assert!(theirs.iter().all(|upload| left.contains(upload)), "{theirs:?} of others are not all in {left:?}");
+}
+
+#[test]
+fn what_was_closed_or_synced_survives_every_kill() {
+    rounds(plain_or_long(10, 200), &[], FAIR);
+}
+
+#[test]
+fn kills_through_faults() {
+    // What is silent is given up soon, so that rounds get on.
+    let options = ["-oreadwrite_timeout=2"];
+    if is_long() {
+        for kind in KINDS {
+            rounds(20, &options, &one_at(kind, 0.05));
+        }
+    } else {
+        rounds(3, &options, &all_at(0.05 / 6.0));
+    }
+}
