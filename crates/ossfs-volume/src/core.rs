@@ -93,6 +93,13 @@ impl World {
         Some(content)
     }
 
+    /// Nothing is kept of a file that was buried.
+    pub(crate) fn drop_content_of_gone(&mut self, id: NodeId) {
+        if self.tree.node(id).is_none_or(|node| !node.recorded) {
+            self.drop_content(id);
+        }
+    }
+
     pub(crate) fn contents(&self) -> impl Iterator<Item = (NodeId, &Content)> {
         self.contents.iter().map(|(id, content)| (*id, content))
     }

@@ -53,6 +53,7 @@ impl Volume {
             attributes.ctime = now;
             world.tree.set_attributes(node, attributes).map_err(|Gone| Error::Stale)
         })?;
+        core.recorded()?;
         core.view(&core.world().tree, node)
     }
 

@@ -37,7 +37,7 @@ impl Volume {
                 tree.exchange((parent, &name), (other_parent, &other_name))
             });
             match exchanged {
-                Ok(()) => return Ok(()),
+                Ok(()) => return core.recorded(),
                 Err(Gone) => {
                     core.look_anew(parent, name);
                     core.look_anew(other_parent, other_name);

@@ -64,11 +64,17 @@ impl Volume {
         let core = &self.core;
         let new = Making { kind: FileKind::File, mode: permissions, target: None };
         // Open before the settler sees it: it would put an empty object.
-        core.make_node(parent, name, new, caller, |world, id| {
-            let opened = core.open(world, id, mode)?;
-            Ok((core.refer_to_new(world, id)?, opened))
-        })
-        .await
+        let (attributes, opened) = core
+            .make_node(parent, name, new, caller, |world, id| {
+                let opened = core.open(world, id, mode)?;
+                Ok((core.refer_to_new(world, id)?, opened))
+            })
+            .await?;
+        core.recorded().inspect_err(|_| {
+            self.release(opened.handle);
+            core.unrefer(attributes.node, 1);
+        })?;
+        Ok((attributes, opened))
     }
 
     /// Reads up to `len` bytes; fewer only at the end of the file.
@@ -136,9 +142,7 @@ impl Volume {
             world.tree.push_work(Work::Node(open.node));
             if idle {
                 world.tree.bury_if_free(open.node);
-                if world.tree.node(open.node).is_none_or(|node| !node.recorded) {
-                    world.drop_content(open.node);
-                }
+                world.drop_content_of_gone(open.node);
                 world.tree.drop_if_unused(open.node);
             }
         });

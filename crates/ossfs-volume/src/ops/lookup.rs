@@ -45,16 +45,21 @@ impl Volume {
 
     /// The caller refers to the node `count` times less.
     pub fn forget(&self, node: NodeId, count: u64) {
-        self.core.change(|world| {
+        self.core.unrefer(node, count);
+    }
+}
+
+impl Core {
+    /// The caller refers to the node `count` times less.
+    pub(super) fn unrefer(&self, node: NodeId, count: u64) {
+        self.change(|world| {
             if let Some(known) = world.tree.node_mut(node) {
                 known.lookups = known.lookups.saturating_sub(count).max(u64::from(node == NodeId::ROOT));
             }
             world.tree.drop_if_unused(node);
         });
     }
-}
 
-impl Core {
     /// Gives the attributes of a node at a name, and counts the reference. `None` if the name is another node's by now.
     pub(super) async fn refer(&self, parent: NodeId, name: &str, id: NodeId) -> Result<Option<crate::NodeAttributes>> {
         match self.describe(id).await {

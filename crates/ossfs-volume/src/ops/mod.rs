@@ -34,7 +34,16 @@ impl Core {
 
     /// Refuses changes on a read-only volume.
     fn writable(&self) -> Result<()> {
-        if self.options.read_only { Err(Error::ReadOnly) } else { Ok(()) }
+        if self.options.read_only { Err(Error::ReadOnly) } else { self.recorded() }
+    }
+
+    /// Fails as long as the ledger does not have what was changed: nothing is answered that a crash would undo.
+    pub(crate) fn recorded(&self) -> Result<()> {
+        if !self.world().tree.has_changes() {
+            return Ok(());
+        }
+        self.change(|_| ());
+        if self.world().tree.has_changes() { Err(Error::Failed) } else { Ok(()) }
     }
 
     /// Checks that a name in a directory makes a key that OSS takes; of directories the marker's.

@@ -138,10 +138,14 @@ impl Volume {
                 if tree.child(parent, name) != Some(id) || tree.child(new_parent, new_name) != replaced {
                     return Err(Gone);
                 }
-                tree.rename((parent, name), (new_parent, &new_name.into()))
+                tree.rename((parent, name), (new_parent, &new_name.into()))?;
+                if let Some(replaced) = replaced {
+                    world.drop_content_of_gone(replaced);
+                }
+                Ok(())
             });
             match renamed {
-                Ok(()) => return Ok(()),
+                Ok(()) => return core.recorded(),
                 Err(Gone) => core.look_anew(parent, name),
             }
         }
@@ -161,7 +165,9 @@ impl Core {
     }
 
     async fn make(&self, parent: NodeId, name: &OsStr, new: Making, caller: Caller) -> Result<NodeAttributes> {
-        self.make_node(parent, name, new, caller, |world, id| self.refer_to_new(world, id)).await
+        let made = self.make_node(parent, name, new, caller, |world, id| self.refer_to_new(world, id)).await?;
+        self.recorded().inspect_err(|_| self.unrefer(made.node, 1))?;
+        Ok(made)
     }
 
     /// Counts the caller's reference to a node that was just made.
@@ -255,13 +261,11 @@ impl Core {
                     tree.unlink(parent, name)?;
                 }
                 touch_directory(tree, parent, self.clock.now());
-                if world.tree.node(id).is_none_or(|node| !node.recorded) {
-                    world.drop_content(id);
-                }
+                world.drop_content_of_gone(id);
                 Ok(())
             });
             match removed {
-                Ok(()) => return Ok(()),
+                Ok(()) => return self.recorded(),
                 Err(Gone) => self.look_anew(parent, name),
             }
         }

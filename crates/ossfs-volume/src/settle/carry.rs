@@ -40,8 +40,10 @@ impl Core {
                 let error = Error::new(Kind::Unavailable, "settle", error.to_string());
                 return self.give_up(&order, &error);
             }
+            let sent = Instant::now();
             match self.attempt(&mut order).await {
                 Outcome::Done(ident) => {
+                    order.answered = Some(sent);
                     return self.change(|world| self.committed(world, &order, &ident));
                 }
                 Outcome::Unexpected(found) => {

@@ -56,8 +56,10 @@ impl Tree {
             if key != order.key && !desired {
                 self.home_to_tomb(id, &key);
                 // The copy was made on the condition that it is this object.
-                if order.intent.source.as_ref().is_some_and(|(source, _)| *source == key) {
-                    self.verified.insert(key, now);
+                if let Some(sent) = order.answered
+                    && order.intent.source.as_ref().is_some_and(|(source, _)| *source == key)
+                {
+                    self.verified.insert(key, sent);
                 }
             }
         }

@@ -50,11 +50,18 @@ pub(crate) struct Order {
     pub snapshot: Option<Snapshot>,
     /// The upload that only has to be completed.
     pub completing: Option<Completing>,
+    /// When the request was sent that was answered; absent where the bucket was only looked at.
+    pub answered: Option<Instant>,
 }
 
 impl Order {
     fn new(key: &Key, intent: Intent, describes: bool) -> Self {
-        Self { key: key.clone(), intent, describes, snapshot: None, completing: None }
+        Self { key: key.clone(), intent, describes, snapshot: None, completing: None, answered: None }
+    }
+
+    /// The object that it takes bytes from: what it copies, or what the content that it uploads is over.
+    pub(super) fn source(&self) -> Option<&(Key, Ident)> {
+        self.intent.source.as_ref().or_else(|| self.snapshot.as_ref()?.base())
     }
 
     /// The upload that it has begun and that may not have ended.
@@ -327,7 +334,8 @@ impl Tree {
         let Some(id) = self.at_path(key.as_str()) else { return false };
         let Some(node) = self.node(id).filter(|node| node.recorded) else { return false };
         let same_form = node.is_directory() == key.as_str().ends_with('/');
-        same_form && node.failure.is_none() && node.home(key).is_none() && (!node.is_directory() || node.wants_marker)
+        // A directory with an old marker is settled without one at its own key.
+        same_form && node.failure.is_none() && node.home(key).is_none() && !self.is_settled(id)
     }
 }
 

@@ -66,14 +66,7 @@ impl Core {
                 Ok(Look::AsBefore) => {}
                 Err(error) => return self.leave(&order, &error),
             }
-            self.change(|world| {
-                let now = Instant::now();
-                world.tree.set_quarantine(&order.key, now + QUARANTINE, now);
-                // A copy that arrives late must not take other metadata with the same bytes.
-                if let Some((source, _)) = &order.intent.source {
-                    world.tree.set_quarantine(source, now + QUARANTINE, now);
-                }
-            });
+            self.leave_keys_alone(&order);
             match self.send_again(&mut order).await {
                 Ok(ident) => return self.change(|world| self.committed(world, &order, &ident)),
                 // The first may have arrived meanwhile, over what the second was to be made of.
@@ -83,6 +76,8 @@ impl Core {
                         Kind::Unknown | Kind::AlreadyExists | Kind::Precondition | Kind::NotFound
                     ) =>
                 {
+                    // It was sent some time after the one before.
+                    self.leave_keys_alone(&order);
                     error = again;
                 }
                 Err(again) => {
@@ -92,6 +87,18 @@ impl Core {
             }
         }
         self.leave(&order, &error);
+    }
+
+    /// A request of an order may still arrive: its keys are left alone for a while.
+    fn leave_keys_alone(&self, order: &Order) {
+        self.change(|world| {
+            let now = Instant::now();
+            world.tree.set_quarantine(&order.key, now + QUARANTINE, now);
+            // A copy that arrives late must not take other metadata with the same bytes.
+            if let Some((source, _)) = &order.intent.source {
+                world.tree.set_quarantine(source, now + QUARANTINE, now);
+            }
+        });
     }
 
     async fn send_again(self: &Arc<Self>, order: &mut Order) -> Result<Ident> {
@@ -258,9 +265,10 @@ impl Core {
             let error = Error::new(Kind::Precondition, "settle", "the version before is another one now");
             return self.leave(order, &error);
         }
-        let source = match &order.intent.source {
-            Some((key, _)) => key.clone(),
-            None => order.key.clone(),
+        let (source, expected) = match (order.source(), &order.intent.expect) {
+            (Some((key, ident)), _) => (key.clone(), Some(ident.clone())),
+            (None, Expect::Present(ident) | Expect::PresentOrAbsent(ident)) => (order.key.clone(), Some(ident.clone())),
+            (None, Expect::Absent) => (order.key.clone(), None),
         };
         let found = self.store.head(&source).await;
         let based = {
@@ -268,6 +276,11 @@ impl Core {
             world.tree.node(id).is_some_and(crate::tree::Node::is_dirty)
         };
         match found {
+            Ok(meta) if expected.is_some_and(|expected| expected.matches(&ident_of(&meta))) => {
+                // Nobody has changed it: whatever was refused is tried again.
+                let error = Error::new(Kind::Precondition, "settle", "refused, though it is what it was");
+                self.give_up(order, &error.on_key(source.as_str()));
+            }
             Ok(_) if based => {
                 // What was written here is over a version that is gone: the two are never mixed.
                 self.change(|world| world.tree.abandon(order));

@@ -125,9 +125,7 @@ impl Core {
             // What was unlinked meanwhile could not be buried under the task.
             world.tree.bury_if_free(id);
             world.tree.drop_if_unused(id);
-            if world.tree.node(id).is_none_or(|node| !node.recorded && !node.is_dirty()) {
-                world.drop_content(id);
-            }
+            world.drop_content_of_gone(id);
             world.answer_waiters(id);
         });
         // Who waits for room waited for this to move, even if it has made none.

@@ -26,6 +26,13 @@ pub(crate) struct Snapshot {
     base: Option<(Key, Ident)>,
 }
 
+impl Snapshot {
+    /// The object that holds what of the bytes is not here.
+    pub(super) fn base(&self) -> Option<&(Key, Ident)> {
+        self.base.as_ref()
+    }
+}
+
 /// An upload that only has to be completed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Completing {

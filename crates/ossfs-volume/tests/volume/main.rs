@@ -5,11 +5,11 @@
 mod basics;
 mod histories;
 mod ledgers;
+mod lessons;
 mod model;
 mod mount;
 mod moves;
 mod outsiders;
 mod strangers;
 mod tales;
-mod traces;
 mod weather;

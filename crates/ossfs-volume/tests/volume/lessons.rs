@@ -2,7 +2,7 @@
 
 use crate::mount::{Entry, Mount, WRITE, files, over};
 use crate::weather::Storm;
-use ossfs_store::{ObjectStore, Payload, PutOptions};
+use ossfs_store::{Kind, ObjectStore, Payload, PutOptions};
 use ossfs_types::Key;
 use ossfs_volume::{Error, VolumeOptions};
 use std::time::Duration;
@@ -253,4 +253,34 @@ async fn a_symlink_is_read_while_it_moves() {
         tokio::time::sleep(Duration::from_millis(pause)).await;
         assert_eq!(mount.volume.read_link(node).await.unwrap(), b"to", "after {pause} ms");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn garbage_where_a_directory_with_an_old_marker_needs_none_is_deleted() {
+    let mount = Mount::new();
+    mount.mkdir("c").await.unwrap();
+    mount.settle().await;
+    mount.store.forbid(Some(("Delete", Kind::Unavailable)));
+    mount.mv("c", "q").await.unwrap();
+    mount.outsider_puts("c_$folder$", b"").await;
+    mount.outlast_ttl().await;
+    mount.mkdir("c/s").await.unwrap();
+    mount.rmdir("c/s").await.unwrap();
+    mount.store.forbid(None);
+    mount.settle().await;
+    let keys: Vec<String> = mount.objects().await.into_keys().collect();
+    assert_eq!(keys, ["c_$folder$", "q/"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_kept_of_what_was_written_to_a_file_that_is_replaced() {
+    let mount = over(&[("g", "1")]).await;
+    mount.names("").await.unwrap();
+    mount.store.die(true);
+    assert!(mount.write("f", b"never in the bucket").await.is_err());
+    assert!(mount.volume.unsettled().bytes > 0);
+    mount.mv("g", "f").await.unwrap();
+    assert_eq!(mount.volume.unsettled().bytes, 0);
+    mount.store.die(false);
+    mount.assert_settled_as(&files(&[("f", "1")])).await;
 }
