@@ -110,6 +110,9 @@ fn the_last_change_of_a_key_counts(ledger: &dyn Ledger) {
 /// One record of each kind with all that it can have, and one with as little as it can have.
 pub(crate) fn every_kind() -> Vec<Change> {
     let mut records = kinds_of_version_1();
+    if let Some(Record::Node(full)) = &mut records[0].record {
+        full.xattrs = Some("%7B%22user.a%22%3A%22eA%3D%3D%22%7D".into());
+    }
     records.extend(contents());
     records
 }
@@ -159,6 +162,7 @@ pub(crate) fn kinds_of_version_1() -> Vec<Change> {
         settled_attributes_generation: 1,
         wants_marker: true,
         target: Some(b"../\xff".as_slice().into()),
+        xattrs: None,
     };
     let bare_node = NodeRecord {
         kind: FileKind::Directory,

@@ -13,7 +13,7 @@ use ossfs_types::{Attributes, Crc64, ETag, FileKind, Key, Timestamp};
 /// The format that is written. A change of what a byte means is a new one, with an upgrade and a fixture.
 pub(crate) const FORMAT: u32 = 2;
 
-/// Formats that are read: 1 is 2 without contents.
+/// Formats that are read: 1 is 2 without contents, and with fewer fields.
 pub(crate) const FORMATS_READ: std::ops::RangeInclusive<u32> = 1..=FORMAT;
 
 const NODE: u8 = 1;
@@ -112,11 +112,12 @@ fn encode_node(node: &NodeRecord) -> Vec<u8> {
         .number(7, node.settled_attributes_generation)
         .optional(8, node.wants_marker.then_some([]))
         .optional(9, node.target.as_deref())
+        .optional(10, node.xattrs.as_deref())
         .finish()
 }
 
 fn decode_node(bytes: &[u8]) -> Result<NodeRecord, DecodeError> {
-    let fields = Reader::new(bytes, 9)?;
+    let fields = Reader::new(bytes, 10)?;
     Ok(NodeRecord {
         kind: kind_of(fields.number(1)?)?,
         current: fields.optional(2).map(decode_ident).transpose()?,
@@ -127,6 +128,7 @@ fn decode_node(bytes: &[u8]) -> Result<NodeRecord, DecodeError> {
         settled_attributes_generation: fields.number(7)?,
         wants_marker: fields.optional(8).is_some(),
         target: fields.optional(9).map(Into::into),
+        xattrs: fields.optional_text(10)?.map(Into::into),
     })
 }
 

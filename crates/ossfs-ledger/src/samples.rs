@@ -73,8 +73,8 @@ fn node_record() -> impl Strategy<Value = NodeRecord> {
         FileKind::BlockDevice,
     ]);
     let target = of(proptest::collection::vec(any::<u8>(), 0..9));
-    (kind, of(ident()), of(attributes()), any::<[u64; 4]>(), any::<bool>(), target).prop_map(
-        |(kind, current, attributes, [one, two, three, four], wants_marker, target)| NodeRecord {
+    (kind, of(ident()), of(attributes()), any::<[u64; 4]>(), any::<bool>(), target, of(".{0,9}")).prop_map(
+        |(kind, current, attributes, [one, two, three, four], wants_marker, target, xattrs)| NodeRecord {
             kind,
             current,
             generation: one,
@@ -84,6 +84,7 @@ fn node_record() -> impl Strategy<Value = NodeRecord> {
             settled_attributes_generation: four,
             wants_marker,
             target: target.map(Into::into),
+            xattrs: xattrs.map(Into::into),
         },
     )
 }

@@ -78,6 +78,8 @@ pub struct NodeRecord {
     pub wants_marker: bool,
     /// Of symlinks: where it points, where it is known.
     pub target: Option<Arc<[u8]>>,
+    /// The entry of the metadata that has its extended attributes, if it was set here; empty for none.
+    pub xattrs: Option<Arc<str>>,
 }
 
 /// An object that is content of a node.

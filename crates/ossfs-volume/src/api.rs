@@ -60,6 +60,19 @@ pub struct SetAttributes {
     pub atime: Option<SetTime>,
     /// Modification time.
     pub mtime: Option<SetTime>,
+    /// Takes set-user-id and set-group-id from a file, as changing the owner or the group does in any case.
+    pub drop_privileges: bool,
+}
+
+/// What an extended attribute must have been before it is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SetXattr {
+    /// Whatever it was.
+    Always,
+    /// Absent.
+    Create,
+    /// There.
+    Replace,
 }
 
 /// A time to set.

@@ -13,6 +13,7 @@ mod mime;
 mod names;
 mod symlink;
 mod times;
+mod xattrs;
 
 pub(crate) use attributes::{Defaults, Described, described};
 pub(crate) use kind::kind_of_listing;
@@ -22,3 +23,4 @@ pub(crate) use names::{
     HIDDEN_DIRECTORY, LEGACY_MARKER_SUFFIX, alias_of, aliased, check_first_name, check_name, conflict_name, showable,
 };
 pub(crate) use symlink::SYMLINK_TARGET_BYTES_MAX;
+pub(crate) use xattrs::{Xattrs, set_xattr_entry, xattr_entry, xattr_entry_fits};

@@ -1,10 +1,10 @@
 //! Attributes are read and set.
 
 use crate::errors::{Error, Result};
-use crate::tree::Gone;
+use crate::tree::{Gone, Node};
 use crate::{NodeAttributes, SetAttributes, SetTime, Volume, VolumeStat};
 use ossfs_ledger::NodeId;
-use ossfs_types::{MODE_PERMISSION_BITS, Timestamp};
+use ossfs_types::{Attributes, MODE_PERMISSION_BITS, Timestamp};
 
 /// What `df` shows as the size of a bucket, which has no limit: what ossfs 1.x shows.
 const SHOWN_BYTES: u64 = 256 << 40;
@@ -31,8 +31,12 @@ impl Volume {
         core.describe(node).await?;
         if let Some(size) = set.size {
             core.set_size(node, size).await?;
+            if set.drop_privileges {
+                self.drop_privileges(node);
+            }
         }
-        let others = SetAttributes { size: None, ..set };
+        let drop_privileges = set.drop_privileges && set.size.is_none();
+        let others = SetAttributes { size: None, drop_privileges, ..set };
         if others == SetAttributes::default() {
             return core.view(&core.world().tree, node);
         }
@@ -45,7 +49,10 @@ impl Volume {
                 Some(SetTime::At(time)) => time,
             };
             let mut attributes = known;
-            attributes.mode = set.mode.map_or(known.mode, |mode| mode & MODE_PERMISSION_BITS);
+            let directory = world.tree.node(node).is_some_and(Node::is_directory);
+            let drops = !directory && (set.drop_privileges || set.uid.is_some() || set.gid.is_some());
+            let mode = if drops { without_privileges(known.mode) } else { known.mode };
+            attributes.mode = set.mode.map_or(mode, |mode| mode & MODE_PERMISSION_BITS);
             attributes.uid = set.uid.unwrap_or(known.uid);
             attributes.gid = set.gid.unwrap_or(known.gid);
             attributes.atime = time(set.atime, known.atime);
@@ -55,6 +62,26 @@ impl Volume {
         })?;
         core.recorded()?;
         core.view(&core.world().tree, node)
+    }
+
+    /// Somebody changes the content who may not pass on what set-user-id and set-group-id allow: they are taken away.
+    pub fn drop_privileges(&self, node: NodeId) {
+        let privileged = |attributes: &Attributes| without_privileges(attributes.mode) != attributes.mode;
+        let attributes = {
+            let world = self.core.world();
+            let node = world.tree.node(node).filter(|node| !node.is_directory());
+            node.and_then(|node| node.attributes).filter(privileged)
+        };
+        // Nearly always there is nothing to take away, and nothing to commit.
+        if attributes.is_none() {
+            return;
+        }
+        self.core.change(|world| {
+            let Some(mut attributes) = world.tree.node(node).and_then(|node| node.attributes) else { return };
+            attributes.mode = without_privileges(attributes.mode);
+            // What is gone meanwhile has no privileges.
+            let _ = world.tree.set_attributes(node, attributes);
+        });
     }
 
     /// Sizes of the volume.
@@ -68,5 +95,27 @@ impl Volume {
             files_free: SHOWN_FILES,
             name_bytes_max: 255,
         }
+    }
+}
+
+/// Permission bits without those that let others act for the owner or the group. Without the group's execute bit,
+/// set-group-id is no such thing, and Linux leaves it.
+fn without_privileges(mode: u32) -> u32 {
+    const SET_USER_ID: u32 = 0o4000;
+    const SET_GROUP_ID: u32 = 0o2000;
+    const GROUP_EXECUTE: u32 = 0o010;
+    let dropped = if mode & GROUP_EXECUTE != 0 { SET_USER_ID | SET_GROUP_ID } else { SET_USER_ID };
+    mode & !dropped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_privileges;
+
+    #[test]
+    fn set_group_id_without_execute_is_no_privilege() {
+        assert_eq!(without_privileges(0o6755), 0o755);
+        assert_eq!(without_privileges(0o6745), 0o2745);
+        assert_eq!(without_privileges(0o1777), 0o1777);
     }
 }

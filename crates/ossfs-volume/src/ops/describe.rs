@@ -7,7 +7,7 @@ use crate::format::{self, Defaults, Described};
 use crate::tree::{Foreign, Node, Owner, Sighting, ident_of};
 use ossfs_ledger::{Ident, NodeId};
 use ossfs_store::{Kind, ObjectMeta, Symlink};
-use ossfs_types::{FileKind, Key, SignedDuration};
+use ossfs_types::{Attributes, FileKind, Key, SignedDuration};
 use tokio::time::Instant;
 
 /// A change of the metadata alone within the second of the last write does not show in Last-Modified; later it does. One
@@ -140,6 +140,7 @@ impl Core {
                 if !node.recorded {
                     node.homes.clear();
                     node.current = None;
+                    node.xattrs = None;
                 }
                 node.attributes = node.attributes.or(Some(attributes));
                 node.foreign = Foreign::Known(None);
@@ -219,7 +220,9 @@ impl Core {
         now: Instant,
     ) {
         node.kind_is_guess = false;
-        node.attributes = Some(described.attributes);
+        let known = node.attributes.filter(|_| node.is_directory());
+        node.attributes = Some(known.map_or(described.attributes, |known| with_times_of(described.attributes, &known)));
+        node.xattrs = None;
         node.size = described.size;
         if let Some(target) = described.symlink_in_header {
             node.target = Some(target.into());
@@ -278,6 +281,11 @@ fn markers(tree: &crate::tree::Tree, id: NodeId, node: &Node) -> Vec<Key> {
         }
     }
     markers
+}
+
+/// What the bucket says of a directory, but for the times that followed its names here.
+fn with_times_of(told: Attributes, known: &Attributes) -> Attributes {
+    Attributes { mtime: told.mtime.max(known.mtime), ctime: told.ctime.max(known.ctime), ..told }
 }
 
 fn node_kind(tree: &crate::tree::Tree, id: NodeId) -> FileKind {

@@ -69,9 +69,13 @@ impl Volume {
         Ok(entries)
     }
 
-    /// Waits until the bucket has all names of a directory.
+    /// Waits until the bucket has all names of a directory, and no others, and the ledger is on disk.
     pub async fn sync_directory(&self, handle: HandleId) -> Result<()> {
         let core = &self.core;
+        if let Err(error) = core.sync_ledger().await {
+            tracing::error!(%error, "a directory can't be synced");
+            return Err(Error::Failed);
+        }
         let directory = core.world().directories.get(&handle).ok_or(Error::BadHandle)?.node;
         let unsettled: Vec<NodeId> = {
             let world = core.world();
@@ -84,7 +88,7 @@ impl Volume {
             core.settled(id).await?;
             core.settled_at_its_name(id).await?;
         }
-        Ok(())
+        core.cleared(directory).await
     }
 
     /// Closes a directory.
@@ -109,6 +113,19 @@ fn dots(tree: &crate::tree::Tree, directory: NodeId, offset: u64) -> Vec<Directo
 }
 
 impl Core {
+    /// Waits until the bucket shows nothing any more at names that a directory has lost.
+    async fn cleared(&self, directory: NodeId) -> Result<()> {
+        loop {
+            let progress = self.progress.notified();
+            tokio::pin!(progress);
+            progress.as_mut().enable();
+            if !self.world().tree.has_leftovers(directory) {
+                return Ok(());
+            }
+            self.as_long_as_it_gets_on(progress).await.ok_or(Error::Failed)?;
+        }
+    }
+
     /// Asks for what a listing can't tell: whether a small object is a file or a symlink.
     async fn learn_kinds(&self, names: &[(Name, NodeId)]) {
         let guesses: Vec<NodeId> = {

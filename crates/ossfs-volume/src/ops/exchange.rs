@@ -2,6 +2,7 @@
 
 use super::LOOKS_MAX;
 use super::lookup::Known;
+use super::times::moved;
 use crate::Volume;
 use crate::errors::{Error, Result};
 use crate::tree::{Gone, Node};
@@ -34,7 +35,9 @@ impl Volume {
                     return Err(Gone);
                 }
                 let (name, other_name): (Name, Name) = (name.into(), other_name.into());
-                tree.exchange((parent, &name), (other_parent, &other_name))
+                tree.exchange((parent, &name), (other_parent, &other_name))?;
+                moved(tree, [parent, other_parent], [Some(one), Some(other)], core.clock.now());
+                Ok(())
             });
             match exchanged {
                 Ok(()) => return core.recorded(),

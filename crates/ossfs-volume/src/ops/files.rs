@@ -62,7 +62,7 @@ impl Volume {
         caller: Caller,
     ) -> Result<(NodeAttributes, Opened)> {
         let core = &self.core;
-        let new = Making { kind: FileKind::File, mode: permissions, target: None };
+        let new = Making { kind: FileKind::File, mode: permissions, target: None, rdev: 0 };
         // Open before the settler sees it: it would put an empty object.
         let (attributes, opened) = core
             .make_node(parent, name, new, caller, |world, id| {
@@ -210,17 +210,19 @@ impl Core {
 
     /// Where the bytes of a range are.
     fn place(&self, handle: HandleId, offset: u64, len: usize) -> Result<(NodeId, Arc<Stream>, Place)> {
-        let world = self.world();
+        let mut world = self.world();
         let open = world.handles.get(&handle).ok_or(Error::BadHandle)?;
         if !open.mode.read {
             return Err(Error::BadHandle);
         }
-        let id = open.node;
+        let (id, epoch) = (open.node, open.epoch);
         let stream = open.stream.clone();
-        let node = world.tree.node(id).ok_or(Error::Stale)?;
-        if node.epoch != open.epoch {
+        let node = world.tree.node_mut(id).ok_or(Error::Stale)?;
+        if node.epoch != epoch {
             return Err(Error::Stale);
         }
+        self.note_read(node);
+        let node = &*node;
         let end = offset.saturating_add(len as u64).min(node.size);
         let Some(range) = ByteRange::new(offset, end).filter(|range| !range.is_empty()) else {
             return Ok((id, stream, Place::End));

@@ -11,8 +11,11 @@ mod files;
 mod list;
 mod lookup;
 mod names;
+mod special;
 mod status;
+mod times;
 mod write;
+mod xattrs;
 
 use crate::core::Core;
 use crate::errors::{Error, Result};

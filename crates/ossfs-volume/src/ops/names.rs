@@ -1,6 +1,7 @@
 //! Names are made, moved and removed. Each call is one transaction of the ledger, answered before the bucket follows.
 
 use super::lookup::Known;
+use super::times::{changed, moved, names_changed};
 use super::{LOOKS_MAX, store_error};
 use crate::core::{Core, World};
 use crate::errors::{Error, Result};
@@ -23,6 +24,8 @@ pub(super) struct Making {
     pub mode: u32,
     /// Of symlinks.
     pub target: Option<Arc<[u8]>>,
+    /// Of devices.
+    pub rdev: u32,
 }
 
 /// Where a symlink points, if that is known, and the object that has it.
@@ -37,7 +40,7 @@ impl Volume {
         mode: u32,
         caller: Caller,
     ) -> Result<NodeAttributes> {
-        self.core.make(parent, name, Making { kind: FileKind::Directory, mode, target: None }, caller).await
+        self.core.make(parent, name, Making { kind: FileKind::Directory, mode, target: None, rdev: 0 }, caller).await
     }
 
     /// Makes a symlink. The caller refers to the node.
@@ -55,9 +58,8 @@ impl Volume {
             return Err(Error::NameTooLong);
         }
         let target: Arc<[u8]> = target.as_bytes().into();
-        self.core
-            .make(parent, name, Making { kind: FileKind::Symlink, mode: 0o777, target: Some(target) }, caller)
-            .await
+        let new = Making { kind: FileKind::Symlink, mode: 0o777, target: Some(target), rdev: 0 };
+        self.core.make(parent, name, new, caller).await
     }
 
     /// Where a symlink points.
@@ -139,6 +141,7 @@ impl Volume {
                     return Err(Gone);
                 }
                 tree.rename((parent, name), (new_parent, &new_name.into()))?;
+                moved(tree, [parent, new_parent], [Some(id), replaced], core.clock.now());
                 if let Some(replaced) = replaced {
                     world.drop_content_of_gone(replaced);
                 }
@@ -164,7 +167,13 @@ impl Core {
         Ok((node.target.clone(), node.any_valid_home().cloned()))
     }
 
-    async fn make(&self, parent: NodeId, name: &OsStr, new: Making, caller: Caller) -> Result<NodeAttributes> {
+    pub(super) async fn make(
+        &self,
+        parent: NodeId,
+        name: &OsStr,
+        new: Making,
+        caller: Caller,
+    ) -> Result<NodeAttributes> {
         let made = self.make_node(parent, name, new, caller, |world, id| self.refer_to_new(world, id)).await?;
         self.recorded().inspect_err(|_| self.unrefer(made.node, 1))?;
         Ok(made)
@@ -185,7 +194,7 @@ impl Core {
         caller: Caller,
         then: impl FnOnce(&mut World, NodeId) -> Result<R>,
     ) -> Result<R> {
-        let Making { kind, mode, target } = new;
+        let Making { kind, mode, target, rdev } = new;
         self.writable()?;
         let name = self.valid_name(parent, name)?;
         self.check_key(parent, name, kind == FileKind::Directory)?;
@@ -214,12 +223,12 @@ impl Core {
                     atime: now,
                     mtime: now,
                     ctime: now,
-                    rdev: 0,
+                    rdev,
                 };
                 let attributes = inherit_group(tree.node(parent), kind, attributes);
                 let new = NewNode { kind, attributes, target: target.clone() };
                 let made = tree.create(parent, &name.into(), new, Instant::now()).map_err(|Gone| Error::NotFound)?;
-                touch_directory(tree, parent, now);
+                names_changed(tree, parent, now);
                 then(world, made)
             });
             return made;
@@ -260,7 +269,9 @@ impl Core {
                 } else {
                     tree.unlink(parent, name)?;
                 }
-                touch_directory(tree, parent, self.clock.now());
+                let now = self.clock.now();
+                changed(tree, id, now);
+                names_changed(tree, parent, now);
                 world.drop_content_of_gone(id);
                 Ok(())
             });
@@ -394,13 +405,4 @@ fn inherit_group(parent: Option<&Node>, kind: FileKind, mut attributes: Attribut
         }
     }
     attributes
-}
-
-/// A directory's times follow its names, in memory only: they reach the bucket when they are set on purpose.
-fn touch_directory(tree: &mut crate::tree::Tree, id: NodeId, now: ossfs_types::Timestamp) {
-    let attributes = tree.node_mut(id).and_then(|node| node.attributes.as_mut());
-    if let Some(attributes) = attributes {
-        attributes.mtime = now;
-        attributes.ctime = now;
-    }
 }

@@ -159,6 +159,7 @@ impl Core {
             return Err(Error::IsDirectory);
         }
         if node.size == size {
+            self.note_write(world, id)?;
             return Ok(Change::Done);
         }
         let fixed = world.content(id).map_or(0, Content::fixed_to);

@@ -223,7 +223,11 @@ impl Core {
             Foreign::Unknown => None,
         };
         let token = Some(&*order.intent.token);
-        Ok(format::metadata(&attributes, node.kind, Some(self.guessed_type(node)), foreign, token))
+        let mut metadata = format::metadata(&attributes, node.kind, Some(self.guessed_type(node)), foreign, token);
+        if let Some(xattrs) = &node.xattrs {
+            format::set_xattr_entry(&mut metadata, xattrs);
+        }
+        Ok(metadata)
     }
 
     /// Copies an object on the server: to another key, or onto itself with other metadata.

@@ -139,6 +139,7 @@ impl Tree {
         node.foreign = crate::tree::Foreign::Unknown;
         if !node.has_dirty_attributes() {
             node.attributes = None;
+            node.xattrs = None;
         }
         self.touch(id);
     }

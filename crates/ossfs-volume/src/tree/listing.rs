@@ -130,7 +130,10 @@ impl Tree {
             _ => {}
         }
         // Attributes that were known without a marker are those of a directory that has none.
-        node.attributes = node.attributes.filter(|_| node.recorded && node.has_dirty_attributes());
+        if !(node.recorded && node.has_dirty_attributes()) {
+            node.attributes = None;
+            node.xattrs = None;
+        }
         node.foreign = Foreign::Unknown;
         if node.current.is_none() || !node.recorded {
             node.current = Some(sighting.ident.clone());
@@ -193,6 +196,7 @@ impl Tree {
             node.homes = vec![(sighting.key.clone(), ident)];
             if !node.firm {
                 node.attributes = None;
+                node.xattrs = None;
                 node.foreign = Foreign::Unknown;
             }
             return;
@@ -203,6 +207,7 @@ impl Tree {
         node.current = Some(sighting.ident.clone());
         node.homes = vec![(sighting.key.clone(), sighting.ident.clone())];
         node.attributes = None;
+        node.xattrs = None;
         node.foreign = Foreign::Unknown;
         node.target = None;
         node.kind_is_guess = sighting.kind.is_none();

@@ -8,6 +8,7 @@
 //! * [`owner`](Tree::owner) alone says whose a key is.
 
 mod change;
+mod leftovers;
 mod listing;
 mod node;
 mod owner;

@@ -33,6 +33,9 @@ pub(crate) struct Node {
     /// Whether a change of the metadata alone would have shown in Last-Modified.
     pub firm: bool,
     pub foreign: Foreign,
+    /// The entry of its extended attributes, if it was set here: it goes before what its object says. See
+    /// [`Xattrs`](crate::format::Xattrs).
+    pub xattrs: Option<Arc<str>>,
     /// Of symlinks, where known.
     pub target: Option<Arc<[u8]>>,
     /// Of symlinks: a native one of OSS.
@@ -110,6 +113,7 @@ impl Node {
             attributes: None,
             firm: true,
             foreign: Foreign::Unknown,
+            xattrs: None,
             target: None,
             native: false,
             homes: Vec::new(),
@@ -198,6 +202,7 @@ impl Node {
             settled_attributes_generation: self.settled_attributes_generation,
             wants_marker: self.wants_marker,
             target: self.target.clone(),
+            xattrs: self.xattrs.clone(),
         }
     }
 
@@ -207,6 +212,7 @@ impl Node {
             size: record.current.as_ref().map_or(0, |ident| ident.size),
             attributes: record.attributes,
             target: record.target,
+            xattrs: record.xattrs,
             current: record.current,
             recorded: true,
             generation: record.generation,

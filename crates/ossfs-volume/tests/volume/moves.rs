@@ -248,3 +248,16 @@ async fn syncing_a_directory_waits_for_names_that_came_into_it() {
     let keys: Vec<String> = mount.objects().await.into_keys().collect();
     assert!(keys.contains(&"d/".to_owned()) && keys.contains(&"d/new".to_owned()), "{keys:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn syncing_a_directory_waits_for_names_that_left_it() {
+    let mount = over(&[("d/gone", "1"), ("d/moved", "2"), ("d/stays", "3"), ("d/below/deep", "4")]).await;
+    mount.names("d").await.unwrap();
+    mount.rm("d/gone").await.unwrap();
+    mount.mv("d/moved", "elsewhere").await.unwrap();
+    let handle = mount.volume.open_directory(mount.at("d").await.unwrap()).await.unwrap();
+    mount.volume.sync_directory(handle).await.unwrap();
+    let mut keys: Vec<String> = mount.objects().await.into_keys().collect();
+    keys.retain(|key| key != "d/");
+    assert_eq!(keys, ["d/below/deep", "d/stays", "elsewhere"]);
+}

@@ -2,7 +2,7 @@
 
 use fuser::{FileAttr, FileType, INodeNo, OpenAccMode, OpenFlags, TimeOrNow};
 use ossfs_types::{FileKind, MODE_PERMISSION_BITS, Timestamp};
-use ossfs_volume::{NodeAttributes, OpenMode, SetTime};
+use ossfs_volume::{NodeAttributes, OpenMode, SetAttributes, SetTime};
 use rustix::fs::OFlags;
 use std::time::{Duration, SystemTime};
 
@@ -90,6 +90,13 @@ pub(super) fn open_mode(flags: OpenFlags) -> OpenMode {
         append: bits.contains(OFlags::APPEND),
         truncate: bits.contains(OFlags::TRUNC),
     }
+}
+
+/// Whether set-user-id and set-group-id go by a change of attributes: when somebody without CAP_FSETID cuts the content
+/// (fuser does not hand on the bit that says so; who has it is nearly always root), and where the kernel sets nothing at
+/// all, which is how it asks for it before a write and for a `chown` to nobody else.
+pub(super) fn drops_privileges(set: &SetAttributes, uid: u32) -> bool {
+    *set == SetAttributes::default() || set.size.is_some() && uid != 0
 }
 
 /// A time to set.
@@ -183,6 +190,15 @@ mod tests {
         assert_eq!(mode(OFlags::RDWR), OpenMode { read: true, ..write });
         assert_eq!(mode(OFlags::WRONLY | OFlags::APPEND), OpenMode { append: true, ..write });
         assert_eq!(mode(OFlags::WRONLY | OFlags::TRUNC), OpenMode { truncate: true, ..write });
+    }
+
+    #[test]
+    fn privileges_go_with_the_content_and_when_nothing_is_set() {
+        let drops = |set: SetAttributes, uid| drops_privileges(&set, uid);
+        let cut = SetAttributes { size: Some(1), ..SetAttributes::default() };
+        assert!(drops(cut, 1000) && !drops(cut, 0));
+        assert!(drops(SetAttributes::default(), 1000) && drops(SetAttributes::default(), 0));
+        assert!(!drops(SetAttributes { mode: Some(0o4755), ..SetAttributes::default() }, 1000));
     }
 
     #[test]

@@ -4,7 +4,9 @@
 //! polled once on the kernel's thread, inside the runtime's context: what is answered from memory is answered at once.
 //! Only what has to wait is handed to the runtime, with its reply.
 
-use fuser::{Errno, INodeNo, ReplyAttr, ReplyCreate, ReplyData, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyWrite};
+use fuser::{
+    Errno, INodeNo, ReplyAttr, ReplyCreate, ReplyData, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyWrite, ReplyXattr,
+};
 use ossfs_volume::{Error, Result};
 use std::ffi::OsStr;
 use std::panic::AssertUnwindSafe;
@@ -85,7 +87,7 @@ macro_rules! refuse {
     };
 }
 
-refuse!(ReplyAttr, ReplyCreate, ReplyData, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyWrite);
+refuse!(ReplyAttr, ReplyCreate, ReplyData, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyWrite, ReplyXattr);
 
 /// What the kernel is told of an error.
 pub(super) fn errno(error: Error) -> Errno {

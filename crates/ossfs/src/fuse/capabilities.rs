@@ -9,15 +9,19 @@ const REQUEST_BYTES_MAX: u32 = 1 << 20;
 const BACKGROUND_MAX: u16 = 64;
 
 /// Wanted where the kernel has it. Not wanted: WRITEBACK_CACHE (loses 27 % on large writes and hides them from the
-/// volume), POSIX_LOCKS and FLOCK_LOCKS (the kernel keeps locks local, and fuser does not tell the two apart),
-/// HANDLE_KILLPRIV (the kernel clears the bits by setattr).
+/// volume), POSIX_LOCKS and FLOCK_LOCKS (the kernel keeps locks local, and fuser does not tell the two apart).
+///
+/// HANDLE_KILLPRIV_V2 is wanted for what comes with it: without it the kernel asks for the attribute `security.capability`
+/// before every write. In return set-user-id and set-group-id are cleared by us.
+///
+/// Not wanted: ATOMIC_O_TRUNC, by which a file is cut before the kernel sees that it is a program that runs (ETXTBSY).
 const WANTED: [InitFlags; 8] = [
     InitFlags::FUSE_ASYNC_READ,
-    InitFlags::FUSE_ATOMIC_O_TRUNC,
     InitFlags::FUSE_AUTO_INVAL_DATA,
     InitFlags::FUSE_BIG_WRITES,
     InitFlags::FUSE_CACHE_SYMLINKS,
     InitFlags::FUSE_DO_READDIRPLUS,
+    InitFlags::FUSE_HANDLE_KILLPRIV_V2,
     InitFlags::FUSE_READDIRPLUS_AUTO,
     InitFlags::FUSE_PARALLEL_DIROPS,
 ];

@@ -10,15 +10,18 @@ mod capabilities;
 mod directory;
 mod handles;
 mod refused;
+mod xattrs;
 
-use crate::fuse::attributes::{created_permissions, entry_ttl, file_attr, missing, open_mode, set_time};
+use crate::fuse::attributes::{
+    created_permissions, drops_privileges, entry_ttl, file_attr, missing, open_mode, set_time,
+};
 use crate::fuse::call::{Call, Calls, Limit};
 use crate::fuse::handles::Handles;
 use bytes::Bytes;
 use fuser::{
     BsdFileFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, IoctlFlags, KernelConfig, LockOwner,
     OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty,
-    ReplyEntry, ReplyIoctl, ReplyOpen, ReplyStatfs, ReplyWrite, Request, TimeOrNow, WriteFlags,
+    ReplyEntry, ReplyIoctl, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 use ossfs_types::{FileKind, MODE_PERMISSION_BITS};
 use ossfs_volume::{Caller, HandleId, Lookup, NodeAttributes, NodeId, Opened, SetAttributes, Volume};
@@ -111,7 +114,7 @@ impl Filesystem for Adapter {
 
     fn setattr(
         &self,
-        _request: &Request,
+        request: &Request,
         ino: INodeNo,
         mode: Option<u32>,
         uid: Option<u32>,
@@ -134,7 +137,9 @@ impl Filesystem for Adapter {
             size,
             atime: atime.map(set_time),
             mtime: mtime.map(set_time),
+            drop_privileges: false,
         };
+        let set = SetAttributes { drop_privileges: drops_privileges(&set, request.uid()), ..set };
         let call = Call::detailed("setattr", ino, || format!("{set:?}"));
         let volume = self.volume.clone();
         let work = async move { volume.set_attributes(node(ino), set).await };
@@ -154,21 +159,15 @@ impl Filesystem for Adapter {
         name: &OsStr,
         mode: u32,
         umask: u32,
-        _rdev: u32,
+        rdev: u32,
         reply: ReplyEntry,
     ) {
-        if FileKind::of_mode(mode) != Some(FileKind::File) {
-            return reply.error(Errno::EPERM);
-        }
+        // No bits mean a regular file, as mknod(2) has it.
+        let kind = FileKind::of_mode(mode).unwrap_or(FileKind::File);
         let call = Call::named("mknod", parent, name);
         let permissions = created_permissions(mode, umask);
         let (volume, name, caller) = (self.volume.clone(), name.to_owned(), caller(request));
-        let work = async move {
-            let mode = ossfs_volume::OpenMode { write: true, ..Default::default() };
-            let (made, opened) = volume.create(node(parent), &name, permissions, mode, caller).await?;
-            volume.release(opened.handle);
-            Ok(made)
-        };
+        let work = async move { volume.make_file(node(parent), &name, kind, permissions, rdev, caller).await };
         self.calls.run(call, Limit::Deadline, reply, work, reply_entry);
     }
 
@@ -290,11 +289,14 @@ impl Filesystem for Adapter {
         file: FileHandle,
         offset: u64,
         data: &[u8],
-        _write_flags: WriteFlags,
+        write_flags: WriteFlags,
         _flags: OpenFlags,
         _owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
+        if write_flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID) {
+            self.volume.drop_privileges(node(ino));
+        }
         let call = Call::detailed("write", ino, || format!("{} bytes at {offset}", data.len()));
         // Borrowed from the thread's buffer, which the next request overwrites.
         let (volume, bytes) = (self.volume.clone(), Bytes::copy_from_slice(data));
@@ -381,6 +383,31 @@ impl Filesystem for Adapter {
             stat.name_bytes_max,
             stat.block_bytes,
         );
+    }
+
+    fn setxattr(
+        &self,
+        _request: &Request,
+        ino: INodeNo,
+        name: &OsStr,
+        value: &[u8],
+        flags: i32,
+        _position: u32,
+        reply: ReplyEmpty,
+    ) {
+        xattrs::set(self, ino, name, value, flags, reply);
+    }
+
+    fn getxattr(&self, _request: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        xattrs::get(self, ino, name, size, reply);
+    }
+
+    fn listxattr(&self, _request: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
+        xattrs::list(self, ino, size, reply);
+    }
+
+    fn removexattr(&self, _request: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        xattrs::remove(self, ino, name, reply);
     }
 
     fn ioctl(

@@ -6,7 +6,6 @@
 //!
 //! | left out | what the kernel does from then on |
 //! |---|---|
-//! | extended attributes | answers EOPNOTSUPP; in particular it no longer asks for `security.capability` before every write |
 //! | `fallocate` | answers EOPNOTSUPP; `posix_fallocate` of the C library then writes zeros |
 //! | `lseek` (only SEEK_DATA and SEEK_HOLE come) | answers that all is data, up to the end |
 //! | `copy_file_range` | copies through the page cache; `cp` notices nothing |

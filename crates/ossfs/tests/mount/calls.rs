@@ -3,7 +3,7 @@
 use crate::bucket::Bucket;
 use crate::mounted::SOON;
 use crate::shell::{sh, try_sh, wait_until};
-use rustix::fs::{CWD, FallocateFlags, FlockOperation, Mode, OFlags, XattrFlags};
+use rustix::fs::{CWD, FallocateFlags, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -53,19 +53,6 @@ fn what_is_not_there_says_so() {
     let punched =
         rustix::fs::fallocate(&file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, 0, 1).unwrap_err();
     assert_eq!(punched, Errno::OPNOTSUPP);
-    let path = mount.path("file");
-    let mut value = [0_u8; 16];
-    for name in ["security.capability", "system.posix_acl_access"] {
-        let error = rustix::fs::getxattr(&path, name, &mut value).unwrap_err();
-        assert!([Errno::OPNOTSUPP, Errno::NODATA].contains(&error), "{name}: {error}");
-    }
-    let error = rustix::fs::setxattr(&path, "user.colour", b"red", XattrFlags::empty());
-    assert_ne!(error, Err(Errno::NOSYS), "the kernel would remember it for every file");
-    // One of two may lock it, as on any file system of this machine.
-    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).unwrap();
-    let other = File::open(&path).unwrap();
-    let locked = rustix::fs::flock(&other, FlockOperation::NonBlockingLockExclusive);
-    assert_eq!(locked, Err(Errno::WOULDBLOCK));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "all of this is a test")]
 
+mod attributes;
 mod bad_state;
 mod big_moves;
 mod bucket;
@@ -15,6 +16,7 @@ mod everyday;
 mod failing;
 mod faults;
 mod hidden;
+mod judges;
 mod kill_rounds;
 mod killed;
 mod large;
