@@ -43,6 +43,8 @@ pub(crate) struct Context {
     started: Instant,
     /// Where cargo-nextest is, if not on PATH.
     nextest: Option<PathBuf>,
+    /// Where the programs are that judge a mount.
+    judges: PathBuf,
     /// The `ossfs` program, once it is built.
     binary: Option<PathBuf>,
 }
@@ -95,6 +97,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
         may_install: !arguments.no_install,
         started: Instant::now(),
         nextest: None,
+        judges: PathBuf::new(),
         binary: None,
     };
     let steps = choose(&mut context, arguments.filter.as_deref());
@@ -137,5 +140,6 @@ fn carry_out(step: &Step, context: &mut Context) -> Outcome {
 fn prerequisites(context: &mut Context) -> Result<Tally> {
     tools::ensure_prerequisites(context.may_install)?;
     context.nextest = tools::ensure_nextest(&context.workspace)?;
+    context.judges = tools::ensure_judges(&context.workspace);
     Ok(Tally::default())
 }

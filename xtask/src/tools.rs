@@ -13,6 +13,8 @@ use crate::workspace::{Workspace, cargo};
 
 /// Pinned, so that a fresh machine runs what every other machine runs.
 const NEXTEST_VERSION: &str = "0.9.143";
+/// Programs of others that judge a mount: of what POSIX says, and of bytes.
+const JUDGES: [(&str, &str); 2] = [("pjdfstest", "0.2.2"), ("fsx", "0.3.2")];
 const PROBE_DEADLINE: Duration = Duration::from_secs(60);
 const INSTALL_DEADLINE: Duration = Duration::from_secs(15 * 60);
 /// Interpreters that the SDK suites run on, preferred first.
@@ -150,18 +152,40 @@ pub(crate) fn ensure_nextest(workspace: &Workspace) -> Result<Option<PathBuf>> {
     if probe("cargo-nextest", &["nextest", "--version"]) {
         return Ok(None);
     }
-    let root = workspace.tools();
-    let bin = root.join("bin");
+    let bin = workspace.tools().join("bin");
     if !is_nextest(&bin) {
-        let ended = Task::new(cargo(), INSTALL_DEADLINE)
-            .args(["install", "cargo-nextest", "--locked", "--version", NEXTEST_VERSION, "--root"])
-            .arg(&root)
-            .run()?;
-        if !ended.status.success() || !is_nextest(&bin) {
-            bail!("cannot install cargo-nextest {NEXTEST_VERSION}");
+        cargo_install(workspace, "cargo-nextest", NEXTEST_VERSION)?;
+        if !is_nextest(&bin) {
+            bail!("cargo-nextest {NEXTEST_VERSION} was installed and does not run");
         }
     }
     Ok(Some(bin))
+}
+
+/// The folder of the judges. One that can't be had is told; the tests that need it then say that they are skipped.
+pub(crate) fn ensure_judges(workspace: &Workspace) -> PathBuf {
+    let bin = workspace.tools().join("bin");
+    for (name, version) in JUDGES {
+        if probe(&bin.join(name).to_string_lossy(), &["--version"]) {
+            continue;
+        }
+        if let Err(error) = cargo_install(workspace, name, version) {
+            println!("  {error:#}");
+        }
+    }
+    bin
+}
+
+/// Builds a program that crates.io has, below the target directory.
+fn cargo_install(workspace: &Workspace, name: &str, version: &str) -> Result<()> {
+    let ended = Task::new(cargo(), INSTALL_DEADLINE)
+        .args(["install", name, "--locked", "--version", version, "--root"])
+        .arg(workspace.tools())
+        .run()?;
+    if !ended.status.success() {
+        bail!("cannot install {name} {version}");
+    }
+    Ok(())
 }
 
 fn is_nextest(bin: &Path) -> bool {

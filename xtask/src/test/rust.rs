@@ -68,6 +68,7 @@ fn nextest(context: &Context, which: &[&str]) -> Result<Tally> {
     let profile = if context.long { "long" } else { "default" };
     let mut task = cargo_task(context, TESTS).args(["nextest", "run", "--locked", "--no-tests", "pass"]);
     task = task.args(["--profile", profile, "--hide-progress-bar", "--status-level", "slow"]).args(which);
+    task = task.env("OSSFS_JUDGES", &context.judges);
     if let Some(binary) = &context.binary {
         task = task.env("OSSFS_BIN", binary);
     }
