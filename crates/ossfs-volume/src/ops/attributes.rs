@@ -35,7 +35,8 @@ impl Volume {
                 self.drop_privileges(node);
             }
         }
-        let drop_privileges = set.drop_privileges && set.size.is_none();
+        let directory = core.world().tree.node(node).is_some_and(Node::is_directory);
+        let drop_privileges = set.drop_privileges && set.size.is_none() && !directory;
         let others = SetAttributes { size: None, drop_privileges, ..set };
         if others == SetAttributes::default() {
             return core.view(&core.world().tree, node);
@@ -49,7 +50,6 @@ impl Volume {
                 Some(SetTime::At(time)) => time,
             };
             let mut attributes = known;
-            let directory = world.tree.node(node).is_some_and(Node::is_directory);
             let drops = !directory && (set.drop_privileges || set.uid.is_some() || set.gid.is_some());
             let mode = if drops { without_privileges(known.mode) } else { known.mode };
             attributes.mode = set.mode.map_or(mode, |mode| mode & MODE_PERMISSION_BITS);

@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 
 impl Mount {
-    async fn set_xattr(&self, path: &str, name: &str, value: &[u8]) -> Result<()> {
+    pub(crate) async fn set_xattr(&self, path: &str, name: &str, value: &[u8]) -> Result<()> {
         self.volume.set_xattr(self.at(path).await?, OsStr::new(name), value, SetXattr::Always).await
     }
 
-    async fn xattr(&self, path: &str, name: &str) -> Result<Vec<u8>> {
+    pub(crate) async fn xattr(&self, path: &str, name: &str) -> Result<Vec<u8>> {
         self.volume.xattr(self.at(path).await?, OsStr::new(name)).await
     }
 

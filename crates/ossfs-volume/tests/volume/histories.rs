@@ -71,6 +71,11 @@ struct History {
     log: Log,
 }
 
+/// Who sets a mode sets it once more as an extended attribute.
+const MODE_XATTR: &str = "user.mode";
+/// Modes that nobody need have set.
+const MODES_OF_NEW: [u32; 2] = [0o644, 0o755];
+
 fn run(plan: Plan, plain: u64, long: u64) {
     failing_seeds(plain, long, STEPS, &|seed, skipped, log| {
         let (skipped, log) = (skipped.clone(), log.clone());
@@ -467,7 +472,11 @@ impl History {
         self.say(format!("chmod {path} {mode:o}"));
         let expected = self.model.chmod(&path, mode);
         let got = self.insist(async |mount| mount.chmod(&path, mode).await).await;
-        self.agree(expected, got);
+        if self.agree(expected, got).is_some() {
+            let value = mode.to_string();
+            let set = self.insist(async |mount| mount.set_xattr(&path, MODE_XATTR, value.as_bytes()).await).await;
+            assert_eq!(set, Ok(()), "an extended attribute");
+        }
     }
 
     async fn open(&mut self) {
@@ -664,6 +673,10 @@ impl History {
         let found = found.unwrap_or_else(|error| panic!("{path}: {error:?}"));
         if let Some(mode) = mode {
             assert_eq!(found.attributes.mode, mode, "mode of {path}: {:o} {mode:o}", found.attributes.mode);
+            if !MODES_OF_NEW.contains(&mode) && !matches!(entry, Entry::Symlink(_)) {
+                let value = self.insist_on(mount, async |mount| mount.xattr(path, MODE_XATTR).await).await;
+                assert_eq!(value, Ok(mode.to_string().into_bytes()), "the extended attribute of {path}");
+            }
         }
         match entry {
             Entry::Directory => assert_eq!(found.kind, FileKind::Directory, "{path}"),
