@@ -1,8 +1,8 @@
 //! What the bucket does not say yet.
 //!
 //! [`Ledger`] keeps records and commits changes of several at once; what the records mean is in `schema` and in
-//! `ossfs-volume`, which alone decides. [`LmdbLedger`] keeps them on disk, in a [`StateDirectory`]. This crate knows no
-//! HTTP and no kernel.
+//! `ossfs-volume`, which alone decides. [`Staging`] keeps the bytes that records name. [`LmdbLedger`] keeps both on disk, in
+//! a [`StateDirectory`]. This crate knows no HTTP and no kernel.
 
 mod api;
 pub mod contract;
@@ -17,6 +17,7 @@ mod open_error;
 #[cfg(test)]
 mod samples;
 mod schema;
+mod staging;
 mod state_directory;
 
 pub use api::{Ledger, LedgerError, Result};
@@ -27,4 +28,5 @@ pub use schema::{
     Change, Claim, ContentExtent, ContentRecord, ContentSource, Expect, Home, Ident, Intent, IntentKind, Name, NodeId,
     NodeRecord, Piece, Record, RecordKey, Tomb,
 };
+pub use staging::{DirectoryMedium, Medium, MemoryMedium, PIECE_BYTES_MAX, Staging, StagingError};
 pub use state_directory::StateDirectory;

@@ -4,6 +4,8 @@
 //! next [`Ledger::sync`], or that of a thread of its own within [`SYNC_INTERVAL`]. The thread moves the journal into the
 //! database when it has grown, and so do loading, closing and opening.
 //!
+//! A commit may name bytes that are staged: before commits are synced, whatever was staged before them is.
+//!
 //! Locks are taken in the order `disk`, `journal`. The journal's is held for one write, the disk's as long as the disk
 //! takes, so commits never wait for the disk (but for the bound of the journal).
 
@@ -13,6 +15,7 @@ use crate::environment::{Environment, FILE, Failure};
 use crate::journal::{self, Frozen, Journal};
 use crate::open_error::OpenError;
 use crate::schema::{Change, Record, RecordKey};
+use crate::staging::{DirectoryMedium, Staging};
 use crate::state_directory::StateDirectory;
 use std::fmt::Display;
 use std::fs::File;
@@ -23,6 +26,9 @@ use std::time::{Duration, Instant};
 
 /// A commit is on disk after this time at the latest.
 pub const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Where bytes are staged, in the state directory.
+const STAGING_DIRECTORY: &str = "staging";
 
 /// A journal of this size is moved into the database: some ten thousand commits, read again in milliseconds.
 const CHECKPOINT_BYTES: u64 = 4 << 20;
@@ -44,6 +50,8 @@ struct Shared {
     journal: Mutex<Writing>,
     /// With `journal`: there is something to sync, or the end.
     wake: Condvar,
+    /// Synced before the commits that name what is in it.
+    staging: Arc<Staging>,
     /// Locked as long as this lives.
     _directory: StateDirectory,
 }
@@ -69,19 +77,33 @@ struct Writing {
 
 impl LmdbLedger {
     /// Opens the ledger of a state directory, made if there is none. `identity` tells whose records they are: the bucket,
-    /// the prefix and the endpoint.
+    /// the prefix and the endpoint. Bytes are staged in the same directory.
     pub fn open(directory: &StateDirectory, identity: &str) -> Result<Self, OpenError> {
+        let staging = directory.path().join(STAGING_DIRECTORY);
+        Self::open_staging(directory, identity, &staging, 0)
+    }
+
+    /// The same, with bytes staged in a directory that no other mount uses, as long as so many bytes stay free there.
+    pub fn open_staging(
+        directory: &StateDirectory,
+        identity: &str,
+        staging: &Path,
+        keep_free: u64,
+    ) -> Result<Self, OpenError> {
         let at = directory.path();
         refuse_journal_without_database(at)?;
         let mut environment = Environment::open(at, identity)?;
         let files = recover(at, &mut environment)?;
         let synced = environment.applied();
+        let medium = DirectoryMedium::open(staging)?;
+        let staging = Staging::open(medium, keep_free).map_err(|error| OpenError::of(staging, error))?;
         let writing = Writing { journal: Journal::new(files, synced), since: None, closing: false };
         let shared = Arc::new(Shared {
             path: at.to_owned(),
             disk: Mutex::new(Disk { environment, synced, doubted: false, frozen: None }),
             journal: Mutex::new(writing),
             wake: Condvar::new(),
+            staging: Arc::new(staging),
             _directory: directory.clone(),
         });
         let syncer = std::thread::Builder::new().name("ossfs-ledger".to_owned()).spawn({
@@ -154,6 +176,10 @@ impl Ledger for LmdbLedger {
         true
     }
 
+    fn staging(&self) -> &Arc<Staging> {
+        &self.shared.staging
+    }
+
     fn load(&self) -> Result<Vec<(RecordKey, Record)>> {
         let mut disk = self.shared.disk();
         self.shared.checkpoint_all(&mut disk)?;
@@ -207,6 +233,8 @@ impl Shared {
         if disk.synced >= last {
             return Ok(());
         }
+        // What these commits name was staged before them, and so before this.
+        self.sync_staging()?;
         let frozen = disk.frozen.as_ref().map_or(Ok(()), |frozen| frozen.file.sync_data());
         if let Err(error) = frozen.and_then(|()| file.sync_data()) {
             disk.doubted = true;
@@ -216,12 +244,17 @@ impl Shared {
         Ok(())
     }
 
+    fn sync_staging(&self) -> Result<()> {
+        self.staging.sync().map_err(|error| self.failed("syncing what is staged", error))
+    }
+
     /// Moves a turn of the journal into the database; the one that was begun before, if there is one.
     fn checkpoint(&self, disk: &mut Disk) -> Result<()> {
         if disk.frozen.is_none() {
             disk.frozen = self.writing().journal.rotate();
         }
         let Some(frozen) = &disk.frozen else { return Ok(()) };
+        self.sync_staging()?;
         let bytes = journal::read(&frozen.file).map_err(|error| self.failed("reading the journal", error))?;
         let applied = disk.environment.apply(&journal::frames(&bytes));
         match applied.map_err(|error| self.failed("writing the database", error))? {

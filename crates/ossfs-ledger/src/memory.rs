@@ -1,14 +1,24 @@
 //! A ledger in memory: lost with the process, kept over the end of a volume.
 
-use crate::api::{Ledger, Result};
+use crate::api::{Ledger, LedgerError, Result};
 use crate::schema::{Change, Record, RecordKey};
+use crate::staging::{MemoryMedium, Staging};
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A ledger in memory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct MemoryLedger {
     records: Mutex<BTreeMap<RecordKey, Record>>,
+    staging: Arc<Staging>,
+    medium: MemoryMedium,
+    keep_free: u64,
+}
+
+impl Default for MemoryLedger {
+    fn default() -> Self {
+        Self::of(BTreeMap::new(), MemoryMedium::default(), 0)
+    }
 }
 
 impl MemoryLedger {
@@ -16,11 +26,36 @@ impl MemoryLedger {
     pub fn new() -> Self {
         Self::default()
     }
+
+    /// An empty ledger, with so many bytes kept free by what is staged.
+    pub fn keeping_free(keep_free: u64) -> Self {
+        Self::of(BTreeMap::new(), MemoryMedium::default(), keep_free)
+    }
+
+    fn of(records: BTreeMap<RecordKey, Record>, medium: MemoryMedium, keep_free: u64) -> Self {
+        let staging = Staging::open(medium.clone(), keep_free).expect("memory has no errors");
+        Self { records: Mutex::new(records), staging: Arc::new(staging), medium, keep_free }
+    }
+
+    fn records(&self) -> MutexGuard<'_, BTreeMap<RecordKey, Record>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a process that is killed now leaves to the next one.
+    pub fn killed(&self) -> Self {
+        let records = self.records().clone();
+        Self::of(records, self.medium.killed(), self.keep_free)
+    }
+
+    /// Where staged bytes are.
+    pub fn medium(&self) -> &MemoryMedium {
+        &self.medium
+    }
 }
 
 impl Ledger for MemoryLedger {
     fn commit(&self, changes: &[Change]) -> Result<()> {
-        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut records = self.records();
         for change in changes {
             match &change.record {
                 Some(record) => drop(records.insert(change.key.clone(), record.clone())),
@@ -31,12 +66,15 @@ impl Ledger for MemoryLedger {
     }
 
     fn sync(&self) -> Result<()> {
-        Ok(())
+        self.staging.sync().map_err(|error| LedgerError(error.to_string()))
+    }
+
+    fn staging(&self) -> &Arc<Staging> {
+        &self.staging
     }
 
     fn load(&self) -> Result<Vec<(RecordKey, Record)>> {
-        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(records.iter().map(|(key, record)| (key.clone(), record.clone())).collect())
+        Ok(self.records().iter().map(|(key, record)| (key.clone(), record.clone())).collect())
     }
 }
 

@@ -23,6 +23,18 @@ use tokio::time::Instant;
 /// Free buffers that are kept for bytes of bases: parts of this size at most are read.
 const POOL_BYTES: usize = 8 << 20;
 
+/// Memory for what is read from where it is staged is counted in these.
+pub(crate) const ROOM_UNIT_BYTES: u64 = 64 << 10;
+
+/// An eighth of the memory is for what is read from where it is staged.
+fn staged_room_units(options: &VolumeOptions) -> u32 {
+    let units = u32::try_from(options.memory_limit / 8 / ROOM_UNIT_BYTES).unwrap_or(u32::MAX);
+    units.clamp(1, ROOM_UNITS_MAX)
+}
+
+/// More is never read at once.
+const ROOM_UNITS_MAX: u32 = 1 << 16;
+
 /// Everything that is known here.
 #[derive(Debug)]
 pub(crate) struct World {
@@ -168,6 +180,10 @@ pub(crate) struct Core {
     pub pool: Arc<BufferPool>,
     /// Requests for metadata in flight.
     pub asking: Semaphore,
+    /// Memory for what is read to be uploaded, in units of [`ROOM_UNIT_BYTES`].
+    pub staged_room: Semaphore,
+    /// Held by whoever moves bytes from memory to where they are staged.
+    pub spilling: tokio::sync::Mutex<()>,
     /// Bytes have left the memory.
     pub room: Notify,
     /// Something was settled.
@@ -192,19 +208,28 @@ impl Core {
         options: VolumeOptions,
         tree: Tree,
     ) -> Self {
+        // What is staged is as it was left.
+        let staged = tree.nodes().filter(|(_, node)| node.is_dirty());
+        let contents = staged.filter_map(|(id, node)| {
+            let extents = node.durable.as_ref()?.extents().clone();
+            Some((id, Content { extents, ..Content::default() }))
+        });
+        let contents: HashMap<NodeId, Content> = contents.collect();
         let world = World {
             tree,
-            contents: HashMap::new(),
+            contents,
             buffered: 0,
             handles: HashMap::new(),
             directories: HashMap::new(),
             waiters: HashMap::new(),
         };
         Self {
-            reader: Reader::new(store.clone(), options.memory_limit / 2),
+            reader: Reader::new(store.clone(), options.memory_limit / 8 * 3),
             queue: Queue::new(options.parallel),
             pool: BufferPool::new(POOL_BYTES),
             asking: Semaphore::new(options.parallel.max(1)),
+            staged_room: Semaphore::new(staged_room_units(&options) as usize),
+            spilling: tokio::sync::Mutex::default(),
             room: Notify::new(),
             progress: Notify::new(),
             sent: Arc::default(),
@@ -273,6 +298,15 @@ impl Core {
 
     /// Waits for something as long as anything gets on: bytes on their way count. `None` once nothing did for the deadline.
     pub(crate) async fn as_long_as_it_gets_on<T>(&self, waited_for: impl Future<Output = T>) -> Option<T> {
+        self.while_it_gets_on(self.options.deadline, waited_for).await
+    }
+
+    /// The same, with as much patience.
+    pub(crate) async fn while_it_gets_on<T>(
+        &self,
+        patience: Duration,
+        waited_for: impl Future<Output = T>,
+    ) -> Option<T> {
         tokio::pin!(waited_for);
         let mut sent = self.sent.load(Ordering::Relaxed);
         loop {
@@ -281,7 +315,7 @@ impl Core {
                 arrived = &mut waited_for => return Some(arrived),
                 () = self.progress.notified() => {}
                 () = self.room.notified() => {}
-                () = tokio::time::sleep(self.options.deadline) => {
+                () = tokio::time::sleep(patience) => {
                     let before = std::mem::replace(&mut sent, self.sent.load(Ordering::Relaxed));
                     if sent == before {
                         return None;
@@ -295,7 +329,12 @@ impl Core {
         HandleId(self.handles.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Half of the memory is for what was written, half for what is read.
+    /// Units of memory for what is read from where it is staged.
+    pub(crate) fn staged_room_units(&self) -> u32 {
+        staged_room_units(&self.options)
+    }
+
+    /// Half of the memory is for what was written, the other for what is read, to be uploaded or for a reader.
     pub(crate) fn write_limit(&self) -> u64 {
         (self.options.memory_limit / 2).max(1)
     }

@@ -20,9 +20,10 @@ pub use format::MimeTypes;
 pub use options::VolumeOptions;
 
 use crate::core::Core;
-use ossfs_ledger::{Ledger, LedgerError};
+use ossfs_ledger::{ContentSource, Ledger, LedgerError, Record, RecordKey, Staging};
 use ossfs_store::ObjectStore;
 use ossfs_types::Clock;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -30,6 +31,28 @@ use tree::Tree;
 
 /// How often a look is taken at what is not settled, besides when something was.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Refuses to go on with records whose bytes are all somewhere else. (What of them is damaged or missing only concerns its
+/// file.)
+fn check_staged(records: &[(RecordKey, Record)], staging: &Staging) -> Result<(), LedgerError> {
+    let extents = records.iter().filter_map(|(_, record)| match record {
+        Record::Content(content) => Some(&content.extents),
+        _ => None,
+    });
+    let pieces = extents.flatten().filter_map(|extent| match &extent.source {
+        ContentSource::Staged { piece, .. } => Some(piece.segment),
+        _ => None,
+    });
+    let named: BTreeSet<u64> = pieces.collect();
+    if named.is_empty() || named.iter().any(|segment| staging.has(*segment)) {
+        return Ok(());
+    }
+    Err(LedgerError(format!(
+        "bytes that an earlier mount staged and that are not in the bucket yet are not in {}: mount with the staging_dir \
+         of that mount",
+        staging.place()
+    )))
+}
 
 /// A mounted bucket. Clones are the same volume. Dropping a call's future is always safe.
 #[derive(Debug, Clone)]
@@ -45,7 +68,9 @@ impl Volume {
         clock: Arc<dyn Clock>,
         options: VolumeOptions,
     ) -> Result<Self, LedgerError> {
-        let mut tree = Tree::load(options.prefix.clone(), ledger.load()?);
+        let records = ledger.load()?;
+        check_staged(&records, ledger.staging())?;
+        let mut tree = Tree::load(options.prefix.clone(), records, ledger.staging());
         tree.quarantine_all(Instant::now() + settle::QUARANTINE);
         let core = Arc::new(Core::new(store, ledger, clock, options, tree));
         settle::spawn(&core);

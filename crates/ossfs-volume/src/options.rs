@@ -39,6 +39,8 @@ pub struct VolumeOptions {
     /// How long what was written to a file that stays open may wait for the bucket. What is streamed in parts appears when
     /// it is closed or synced.
     pub settle_interval: Duration,
+    /// Whether closing a file waits only until it survives the daemon; it is uploaded a moment later.
+    pub writeback: bool,
     /// Storage class, ACL and encryption of new objects.
     pub headers: WriteHeaders,
     /// Whether the bucket ignores `forbid_overwrite`, as versioned buckets do.
@@ -65,6 +67,7 @@ impl Default for VolumeOptions {
             memory_limit: 256 << 20,
             deadline: Duration::from_secs(30),
             settle_interval: Duration::from_secs(5),
+            writeback: false,
             headers: WriteHeaders::default(),
             versioned: false,
             mime: MimeTypes::default(),

@@ -29,6 +29,7 @@ fn name(name: &str, node: u64) -> Change {
 fn image(path: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut files: Vec<_> = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
+    files.retain(|file| file.is_file());
     files.into_iter().map(|file| (file.clone(), std::fs::read(file).unwrap())).collect()
 }
 
@@ -382,4 +383,19 @@ fn version_2_is_written() {
     written += &format!("journal {journal}\n");
     let fixture: Vec<_> = VERSION_2.lines().filter(|line| !line.starts_with('#')).collect();
     assert_eq!(fixture, written.lines().collect::<Vec<_>>(), "now written:\n{written}");
+}
+
+#[test]
+fn what_a_commit_names_is_staged_on_disk_before_it_is_synced() {
+    let folder = folder();
+    let ledger = opened(folder.path());
+    for checkpoint in [false, true] {
+        let piece = ledger.staging().append(&[bytes::Bytes::from_static(b"bytes")]).unwrap();
+        ledger.commit(&[name("a", piece.segment)]).unwrap();
+        match checkpoint {
+            true => ledger.shared.checkpoint_all(&mut ledger.shared.disk()).unwrap(),
+            false => ledger.sync().unwrap(),
+        }
+        assert_eq!(ledger.staging().unsynced(), [], "{checkpoint}");
+    }
 }

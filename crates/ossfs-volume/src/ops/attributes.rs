@@ -34,6 +34,7 @@ impl Volume {
             if set.drop_privileges {
                 self.drop_privileges(node);
             }
+            core.change(|world| core.record_without_bytes(world, node));
         }
         let directory = core.world().tree.node(node).is_some_and(Node::is_directory);
         let drop_privileges = set.drop_privileges && set.size.is_none() && !directory;

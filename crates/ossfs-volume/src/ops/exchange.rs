@@ -29,6 +29,9 @@ impl Volume {
             let directory = |id| core.world().tree.node(id).is_some_and(Node::is_directory);
             core.check_move(one, directory(one), other_parent, other_name).await?;
             core.check_move(other, directory(other), parent, name).await?;
+            // The name that is given up next takes the version before with it.
+            core.keep_before_replacing(one).await?;
+            core.keep_before_replacing(other).await?;
             let exchanged = core.change(|world| {
                 let tree = &mut world.tree;
                 if tree.child(parent, name) != Some(one) || tree.child(other_parent, other_name) != Some(other) {

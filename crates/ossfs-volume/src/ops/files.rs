@@ -120,7 +120,17 @@ impl Volume {
             let open = world.handles.get(&handle).ok_or(Error::BadHandle)?;
             open.wrote.then_some(open.node)
         };
-        let Some(id) = wrote else { return Ok(()) };
+        let Some(id) = wrote else {
+            core.record_cut(handle);
+            return core.recorded();
+        };
+        if core.options.writeback {
+            match core.record_handle(handle, id).await {
+                Ok(()) => return Ok(()),
+                // What can't be staged is uploaded, as without `writeback`.
+                Err(error) => tracing::debug!(%error, "a file is uploaded as it is closed"),
+            }
+        }
         core.settle_handle(handle, id).await
     }
 
@@ -190,9 +200,28 @@ impl Core {
         Ok(Opened { handle, keep_cache })
     }
 
-    /// Waits until a file is in the bucket, with what was written through a handle. A file that nobody can name any more
-    /// need not be.
+    /// A file that was only cut need not be in the bucket when it is closed, but that survives the daemon.
+    fn record_cut(&self, handle: HandleId) {
+        self.change(|world| {
+            let writes = world.handles.get(&handle).filter(|open| open.mode.write);
+            if let Some(id) = writes.map(|open| open.node) {
+                self.record_without_bytes(world, id);
+            }
+        });
+    }
+
+    /// Waits until a file is in the bucket, with what was written through a handle. If that fails, what was written stays,
+    /// on disk.
     async fn settle_handle(self: &Arc<Self>, handle: HandleId, id: NodeId) -> Result<()> {
+        let settled = self.settle_written(handle, id).await;
+        if settled.is_err() {
+            self.record_unsettled(id).await;
+        }
+        settled
+    }
+
+    /// A file that nobody can name any more need not be in the bucket.
+    async fn settle_written(self: &Arc<Self>, handle: HandleId, id: NodeId) -> Result<()> {
         let generation = |world: &World| {
             let node = world.tree.node(id).filter(|node| !node.names.is_empty());
             node.map(|node| node.generation)
@@ -263,6 +292,10 @@ impl Core {
             let len = usize::try_from(extent.range.len()).expect("no longer than the read");
             match (&extent.source, base) {
                 (Source::Memory(bytes), _) => all.extend_from_slice(bytes),
+                (Source::Staged(staged), _) => {
+                    let read = staged.fetch(extent.range.len()).await;
+                    all.extend_from_slice(&read.map_err(crate::read::ReadError::of_staging)?);
+                }
                 (Source::Base, Some(base)) => {
                     all.extend_from_slice(&self.read_object(base, stream, extent.range.start(), len).await?);
                 }
@@ -300,6 +333,10 @@ impl Core {
             if node.any_valid_home().is_none_or(|(now_at, now)| *now_at != key || *now != ident) {
                 // It has moved while we asked.
                 return Ok(());
+            }
+            if node.is_dirty() && found.as_ref().is_none_or(|found| found.etag != ident.etag) {
+                tracing::warn!(%key, %error, "somebody else replaced or deleted the version that was being changed");
+                return Err(Error::Stale);
             }
             match found {
                 Some(found) if found.etag == ident.etag => Ok(()),

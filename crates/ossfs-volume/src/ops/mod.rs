@@ -12,6 +12,7 @@ mod list;
 mod lookup;
 mod names;
 mod special;
+mod staging;
 mod status;
 mod times;
 mod write;

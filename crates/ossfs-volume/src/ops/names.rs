@@ -135,6 +135,9 @@ impl Volume {
                 return Err(Error::Exists);
             }
             core.check_rename(id, replaced, new_parent, new_name).await?;
+            if replaced.is_some() {
+                core.keep_before_replacing(id).await?;
+            }
             let renamed = core.change(|world| {
                 let tree = &mut world.tree;
                 if tree.child(parent, name) != Some(id) || tree.child(new_parent, new_name) != replaced {

@@ -17,7 +17,7 @@ impl Core {
                 .claims()
                 .filter(|(prefix, claim)| tree.prefix_of(claim.directory).as_deref() != Some(&***prefix))
                 .count() as u64,
-            bytes: world.contents().map(|(_, content)| content.extents.memory_bytes()).sum(),
+            bytes: world.contents().map(|(_, content)| content.extents.kept_bytes()).sum(),
             ..Unsettled::default()
         };
         for (id, node) in tree.nodes() {

@@ -9,10 +9,14 @@ use bytes::Bytes;
 use ossfs_ledger::NodeId;
 use ossfs_types::limits::{OBJECT_BYTES_MAX, PART_BYTES_MIN};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// Under pressure no smaller parts are cut, as long as there are few files: a request a megabyte is still cheap.
 const PRESSED_PART_BYTES: u64 = 1 << 20;
+
+/// So long nothing may get on before bytes are moved to where they are staged.
+const UPLOAD_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A file without a name may hold so much of the memory for what was written: one part of this many.
 const NAMELESS_SHARE: u64 = 2;
@@ -24,6 +28,10 @@ enum Change {
     Fixed,
     /// The memory for what was written is full.
     Full,
+    /// The file may not have more of the memory.
+    Spill,
+    /// What a process before this one has uploaded is not known yet.
+    Unresolved,
 }
 
 impl Volume {
@@ -60,22 +68,39 @@ impl Volume {
                     return Ok(len);
                 }
                 Change::Fixed => core.content_settled(id).await?,
-                Change::Full => {
-                    if !core.make_room() {
+                Change::Unresolved => core.upload_resolved(id).await?,
+                Change::Spill => {
+                    if !core.spill(Some(id)).await? {
                         return Err(Error::NoSpace);
                     }
-                    // As long as anything is uploaded there is progress.
-                    if core.as_long_as_it_gets_on(moved).await.is_none() {
-                        tracing::warn!("nothing could be uploaded in time: a write fails");
-                        return Err(Error::Failed);
-                    }
                 }
+                Change::Full => core.wait_for_room(moved).await?,
             }
         }
     }
 }
 
 impl Core {
+    /// The memory is full: waits until bytes have left it, as long as they do, or moves some to where they are staged.
+    async fn wait_for_room(self: &Arc<Self>, moved: impl Future<Output = ()>) -> Result<()> {
+        tokio::pin!(moved);
+        let uploads = self.make_room();
+        if uploads && self.while_it_gets_on(UPLOAD_PATIENCE, moved.as_mut()).await.is_some() {
+            return Ok(());
+        }
+        let spilled = self.spill(None).await;
+        match spilled {
+            Ok(true) => Ok(()),
+            _ if uploads && self.as_long_as_it_gets_on(moved).await.is_some() => Ok(()),
+            Ok(false) if uploads => {
+                tracing::warn!("nothing could be uploaded in time: a write fails");
+                Err(Error::Failed)
+            }
+            Ok(false) => Err(Error::NoSpace),
+            Err(error) => Err(error),
+        }
+    }
+
     fn write_once(
         &self,
         world: &mut World,
@@ -88,14 +113,17 @@ impl Core {
         if world.handles.get(&handle).is_none_or(|open| open.epoch != node.epoch) {
             return Err(Error::Stale);
         }
+        if node.inherited {
+            return Ok(Change::Unresolved);
+        }
         if world.content(id).is_some_and(|content| offset < content.fixed_to()) {
             return Ok(Change::Fixed);
         }
         let nameless = node.names.is_empty();
         let held = world.content(id).map_or(0, |content| content.extents.memory_bytes());
         if nameless && held + bytes.len() as u64 > self.write_limit() / NAMELESS_SHARE {
-            // It has no key to be uploaded to: what it holds stays here until it is closed.
-            return Err(Error::NoSpace);
+            // It has no key to be uploaded to.
+            return Ok(Change::Spill);
         }
         let buffered = world.buffered();
         if buffered > 0 && buffered + bytes.len() as u64 > self.write_limit() {
@@ -146,7 +174,8 @@ impl Core {
             let change = self.change(|world| self.set_size_once(world, id, size))?;
             match change {
                 Change::Fixed => self.content_settled(id).await?,
-                Change::Done | Change::Full => break,
+                Change::Unresolved => self.upload_resolved(id).await?,
+                Change::Done | Change::Full | Change::Spill => break,
             }
         }
         self.room.notify_waiters();
@@ -161,6 +190,9 @@ impl Core {
         if node.size == size {
             self.note_write(world, id)?;
             return Ok(Change::Done);
+        }
+        if node.inherited {
+            return Ok(Change::Unresolved);
         }
         let fixed = world.content(id).map_or(0, Content::fixed_to);
         if size > 0 && size < fixed {

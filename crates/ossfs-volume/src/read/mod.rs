@@ -24,7 +24,7 @@ pub(crate) use stream::Stream;
 use blocks::{Awaited, Blocks, Chunk, Missing, Piece, Urgency, file_id};
 use bytes::Bytes;
 use fetch::Shared;
-use ossfs_ledger::Ident;
+use ossfs_ledger::{Ident, StagingError};
 use ossfs_store::{Buffer, BufferPool, Kind, ObjectStore};
 use ossfs_types::{ByteRange, Crc64, ETag, Key};
 use std::collections::VecDeque;
@@ -64,6 +64,11 @@ pub(crate) struct ReadError {
 impl ReadError {
     fn new(kind: Kind, message: impl Into<Arc<str>>) -> Self {
         Self { kind, message: message.into() }
+    }
+
+    /// What was staged can't be read.
+    pub(crate) fn of_staging(error: StagingError) -> Self {
+        Self::new(Kind::Unavailable, error.to_string())
     }
 
     /// What the caller must do about it.

@@ -84,6 +84,10 @@ impl Core {
         }
         world.tree.commit(order, ident, Instant::now());
         if matches!(order.intent.kind, IntentKind::Put | IntentKind::Multipart) {
+            world.tree.rebase_durable(id, order.intent.generation);
+            if let Some(node) = world.tree.node_mut(id) {
+                node.settle_after = None;
+            }
             let clean = world.tree.node(id).is_none_or(|node| !node.is_dirty());
             if clean {
                 world.drop_content(id);

@@ -97,6 +97,9 @@ impl Tree {
         if held && (node.is_dirty() || node.has_dirty_attributes()) {
             return Step::Idle;
         }
+        if let Some(then) = node.settle_after.filter(|then| *then > now && node.is_dirty() && !node.urgent) {
+            return Step::Later(then);
+        }
         let Some(key) = self.natural_key(id) else { return Step::Unreachable };
         match self.needed(id, &key) {
             Needed::Nothing => {

@@ -46,6 +46,7 @@ pub(crate) fn spawn_timer(core: &Arc<Core>) {
         while !core.queue.is_closed() {
             tokio::time::sleep(step).await;
             core.change(|world| core.settle_growing(world));
+            core.remove_unused_segments().await;
         }
     });
 }
@@ -64,6 +65,27 @@ impl Core {
             if node.writers > 0 && !node.names.is_empty() && node.failure.is_none() && !node.urgent {
                 world.tree.urge(id);
             }
+        }
+    }
+
+    /// Removes what was staged and is not needed any more.
+    async fn remove_unused_segments(&self) {
+        let staging = self.ledger.staging();
+        let unused = {
+            let world = self.world();
+            // A change that is not in the ledger may be the one that no longer names them.
+            if world.tree.has_changes() { Vec::new() } else { staging.unused() }
+        };
+        if unused.is_empty() || self.sync_ledger().await.is_err() {
+            return;
+        }
+        let remove = {
+            let staging = staging.clone();
+            move || unused.into_iter().try_for_each(|segment| staging.remove(segment))
+        };
+        let removed = if staging.waits() { tokio::task::spawn_blocking(remove).await } else { Ok(remove()) };
+        if let Ok(Err(error)) = removed {
+            tracing::warn!(%error, "what was staged and is in the bucket could not be removed");
         }
     }
 
@@ -171,6 +193,19 @@ impl Core {
         match self.as_long_as_it_gets_on(answered).await {
             Some(answer) => answer.unwrap_or(Err(Error::Failed)),
             None => Err(Error::Failed),
+        }
+    }
+
+    /// Waits until it is known what became of an upload that a process before this one has begun.
+    pub(crate) async fn upload_resolved(self: &Arc<Self>, id: NodeId) -> Result<()> {
+        loop {
+            let progress = self.progress.notified();
+            tokio::pin!(progress);
+            progress.as_mut().enable();
+            if self.world().tree.node(id).is_none_or(|node| !node.inherited) {
+                return Ok(());
+            }
+            self.as_long_as_it_gets_on(progress).await.ok_or(Error::Failed)?;
         }
     }
 

@@ -8,9 +8,9 @@ use super::plan::Order;
 use super::upload::Completing;
 use crate::core::{Core, World};
 use crate::tree::Work;
-use crate::write::{PartState, Stream, StreamPart};
+use crate::write::{Extent, PartState, Stream, StreamPart};
 use ossfs_ledger::NodeId;
-use ossfs_store::{Error, Kind, PartNumber, Payload, PutOptions, Result, Upload};
+use ossfs_store::{Error, Kind, PartNumber, PutOptions, Result, Upload};
 use ossfs_types::ByteRange;
 use ossfs_types::limits::PART_BYTES_MIN;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ const PART_FAILURES_MAX: u32 = 3;
 struct Job {
     upload: Upload,
     index: usize,
-    payload: Payload,
+    extents: Vec<Extent>,
 }
 
 impl Core {
@@ -110,14 +110,18 @@ impl Core {
             tokio::spawn(async move {
                 let number = u32::try_from(job.index + 1).ok().and_then(PartNumber::new);
                 let sent = match number {
-                    Some(number) => {
-                        core.store.upload_part(&job.upload, number, job.payload.counted_in(core.sent.clone())).await
-                    }
+                    Some(number) => core.upload_part(&job.upload, number, &job.extents).await,
                     None => Err(Error::new(Kind::Invalid, "UploadPart", "the file has too many parts")),
                 };
                 core.part_ended(id, &job.upload, job.index, sent);
             });
         }
+    }
+
+    async fn upload_part(&self, upload: &Upload, number: PartNumber, extents: &[Extent]) -> Result<ossfs_store::Part> {
+        let _room = self.room_for_staged(extents).await;
+        let payload = self.gather(extents, None).await?;
+        self.store.upload_part(upload, number, payload).await
     }
 
     fn part_ended(&self, id: NodeId, upload: &Upload, index: usize, sent: Result<ossfs_store::Part>) {
@@ -242,8 +246,8 @@ fn jobs(world: &mut World, id: NodeId) -> Vec<Job> {
             {
                 *in_flight = true;
                 stream.in_flight += 1;
-                let payload = content.extents.payload(part.range);
-                jobs.push(Job { upload: upload.clone(), index, payload });
+                let extents = content.extents.in_range(part.range);
+                jobs.push(Job { upload: upload.clone(), index, extents });
             }
         }
         jobs

@@ -1,15 +1,16 @@
 //! A file's content becomes an object: in one request, or in parts of which some are copied on the server.
 
 use super::plan::Order;
-use crate::core::Core;
+use crate::core::{Core, ROOM_UNIT_BYTES};
 use crate::write::{Extent, Extents, PART_COPY_BYTES, Part, PartLimits, Source, plan, push_zeros};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use ossfs_ledger::{Ident, IntentKind};
+use ossfs_ledger::{Ident, IntentKind, StagingError};
 use ossfs_store as store;
 use ossfs_store::{Error, GetOptions, Kind, PartNumber, Payload, PutOptions, Result, Upload};
 use ossfs_types::limits::PART_BYTES_MIN;
 use ossfs_types::{ByteRange, Crc64, Key};
+use tokio::sync::SemaphorePermit;
 
 /// Largest object that is put in one request: above it, parts in parallel are faster, and a failure costs less.
 const PUT_BYTES_MAX: u64 = 16 << 20;
@@ -31,6 +32,14 @@ impl Snapshot {
     pub(super) fn base(&self) -> Option<&(Key, Ident)> {
         self.base.as_ref()
     }
+}
+
+fn staging_error(error: &StagingError) -> Error {
+    let kind = match error {
+        StagingError::Damaged(_) => Kind::Corrupt,
+        StagingError::Full(_) | StagingError::Failed(_) => Kind::Unavailable,
+    };
+    Error::new(kind, "settle", error.to_string())
 }
 
 /// An upload that only has to be completed.
@@ -57,7 +66,9 @@ impl Core {
             extents.iter().filter(|extent| extent.source == Source::Base).map(|extent| extent.range.len()).sum();
         if extents.len() <= PUT_BYTES_MAX && from_base <= BASE_READ_MAX {
             let whole = ByteRange::new(0, extents.len()).expect("it begins at 0");
-            let payload = self.gather(&extents.in_range(whole), base.as_ref()).await?;
+            let all = extents.in_range(whole);
+            let _room = self.room_for_staged(&all).await;
+            let payload = self.gather(&all, base.as_ref()).await?;
             return self.put(order, payload).await;
         }
         self.upload_parts(order, &extents, base.as_ref()).await
@@ -93,6 +104,10 @@ impl Core {
         for extent in extents {
             match &extent.source {
                 Source::Memory(bytes) => chunks.push(bytes.clone()),
+                Source::Staged(staged) => {
+                    let bytes = staged.fetch(extent.range.len()).await.map_err(|error| staging_error(&error))?;
+                    chunks.push(bytes);
+                }
                 Source::Zero => push_zeros(&mut chunks, extent.range.len()),
                 Source::Base => {
                     let lacking = || Error::new(Kind::NotFound, "settle", "the version before is gone");
@@ -114,6 +129,18 @@ impl Core {
             }
         }
         Ok(Payload::from(chunks).counted_in(self.sent.clone()))
+    }
+
+    /// Waits until there is memory for what a request reads from where it is staged, to be held until it is answered: for
+    /// all of it at once, so that no two wait for each other.
+    pub(super) async fn room_for_staged(&self, extents: &[Extent]) -> Option<SemaphorePermit<'_>> {
+        let staged = extents.iter().filter(|extent| matches!(extent.source, Source::Staged(_)));
+        let bytes: u64 = staged.map(|extent| extent.range.len()).sum();
+        let units = u32::try_from(bytes.div_ceil(ROOM_UNIT_BYTES)).unwrap_or(u32::MAX).min(self.staged_room_units());
+        match units {
+            0 => None,
+            units => self.staged_room.acquire_many(units).await.ok(),
+        }
     }
 
     async fn upload_parts(&self, order: &mut Order, extents: &Extents, base: Option<&(Key, Ident)>) -> Result<Ident> {
@@ -172,7 +199,9 @@ impl Core {
             .ok_or_else(|| Error::new(Kind::Invalid, "UploadPart", "the file has too many parts"))?;
         match part {
             Part::Upload(range) => {
-                let payload = self.gather(&extents.in_range(range), base).await?;
+                let extents = extents.in_range(range);
+                let _room = self.room_for_staged(&extents).await;
+                let payload = self.gather(&extents, base).await?;
                 self.store.upload_part(upload, number, payload).await
             }
             Part::Copy(range) => {

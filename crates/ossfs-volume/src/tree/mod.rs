@@ -22,7 +22,8 @@ pub(crate) use owner::Owner;
 pub(crate) use sequence::Sequence;
 pub(crate) use sighting::{Sighting, ident_of, ident_of_stat};
 
-use ossfs_ledger::{Change, Claim, Home, Ident, Intent, Name, NodeId, Record, RecordKey, Tomb};
+use crate::write::Durable;
+use ossfs_ledger::{Change, Claim, Home, Ident, Intent, IntentKind, Name, NodeId, Record, RecordKey, Staging, Tomb};
 use ossfs_types::{FileKind, Key, Prefix};
 use sequence::Sequences;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -94,8 +95,8 @@ impl Tree {
         }
     }
 
-    /// The tree that a ledger describes.
-    pub(crate) fn load(prefix: Prefix, records: Vec<(RecordKey, Record)>) -> Self {
+    /// The tree that a ledger describes, with the bytes that its records name.
+    pub(crate) fn load(prefix: Prefix, records: Vec<(RecordKey, Record)>, staging: &Arc<Staging>) -> Self {
         let mut tree = Self::new(prefix);
         // Nodes come first in the order of keys, so that the rest finds them.
         for (key, record) in records {
@@ -115,26 +116,57 @@ impl Tree {
                 (RecordKey::Tomb(key), Record::Tomb(tomb)) => tree.set_tomb(&key, Some(tomb)),
                 (RecordKey::Intent(key), Record::Intent(intent)) => tree.set_intent(&key, Some(intent)),
                 (RecordKey::Claim(prefix), Record::Claim(claim)) => tree.set_claim(&prefix, Some(claim)),
+                (RecordKey::Content(id), Record::Content(content)) => {
+                    if let Some(node) = tree.nodes.get_mut(&id) {
+                        node.durable = Durable::of_record(content, staging).map(Arc::new);
+                    }
+                }
                 (key, _) => tracing::error!(?key, "a record of the ledger is of another kind than its key"),
             }
         }
-        tree.renounce_lost_content();
+        tree.recover_content();
         tree.touched.clear();
         tree.work = tree.nodes.keys().map(|id| Work::Node(*id)).chain(tree.work).collect();
         tree
     }
 
-    /// What was written and is neither in the bucket nor staged is lost with the process that held it: a file is again the
-    /// version that the bucket has, or is about to have.
-    fn renounce_lost_content(&mut self) {
-        for node in self.nodes.values_mut().filter(|node| node.kind == FileKind::File && node.is_dirty()) {
+    /// What was written and is neither in the bucket nor staged is lost with the process that held it: a file is again what
+    /// was last staged, else the version that the bucket has, or is about to have.
+    fn recover_content(&mut self) {
+        for node in self.nodes.values_mut().filter(|node| node.kind == FileKind::File) {
             let intent = node.intent.as_ref().and_then(|key| self.intents.get(key));
-            if node.current.is_some() {
+            let upload = intent.filter(|intent| matches!(intent.kind, IntentKind::Put | IntentKind::Multipart));
+            node.inherited = upload.is_some();
+            if !node.is_dirty() {
+                continue;
+            }
+            if let Some(durable) = &node.durable {
+                // An upload that may have arrived is of this generation, or another one.
+                node.generation = upload.map_or(0, |intent| intent.generation).max(durable.generation());
+                node.size = durable.extents().len();
+            } else if node.current.is_some() {
                 node.settled_generation = node.generation;
             } else if let Some(intent) = intent {
                 node.generation = intent.generation;
             }
         }
+    }
+
+    /// Sets what the ledger has of a recorded node's content.
+    pub(crate) fn set_durable(&mut self, id: NodeId, durable: Option<Arc<Durable>>) {
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        if node.durable.is_some() || durable.is_some() {
+            node.durable = durable;
+            self.touched.insert(RecordKey::Content(id));
+        }
+    }
+
+    /// The bucket has a generation of a node's content: the ledger need no longer have what is of it.
+    pub(crate) fn rebase_durable(&mut self, id: NodeId, generation: u64) {
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        let Some(mut durable) = node.durable.clone() else { return };
+        let left = Arc::make_mut(&mut durable).rebase(generation) && node.is_dirty();
+        self.set_durable(id, left.then_some(durable));
     }
 
     /// Requests of a process before this one may still arrive until then, at any key that the ledger knows to have been
@@ -305,6 +337,7 @@ impl Tree {
         };
         if let Some(node) = old.and_then(|old| self.nodes.get_mut(&old.node)) {
             node.intent = None;
+            node.inherited = false;
         }
         self.mutated(key);
         self.wake(key);
@@ -404,6 +437,9 @@ impl Tree {
         self.draining.remove(&id);
         let Some(node) = self.nodes.get_mut(&id) else { return };
         node.recorded = false;
+        if node.durable.take().is_some() {
+            self.touched.insert(RecordKey::Content(id));
+        }
         self.touched.insert(RecordKey::Node(id));
         for (parent, name) in &node.names {
             self.touched.insert(RecordKey::Name(*parent, name.clone()));
@@ -471,7 +507,10 @@ impl Tree {
             RecordKey::Tomb(key) => self.tombs.get(key).cloned().map(Record::Tomb),
             RecordKey::Intent(key) => self.intents.get(key).cloned().map(Record::Intent),
             RecordKey::Claim(prefix) => self.claims.get(prefix).cloned().map(Record::Claim),
-            RecordKey::Content(_) => None,
+            RecordKey::Content(id) => {
+                let durable = recorded(id)?.durable.as_ref()?;
+                Some(Record::Content(durable.record()))
+            }
         }
     }
 }

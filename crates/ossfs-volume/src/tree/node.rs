@@ -1,6 +1,7 @@
 //! Nodes: what is known of a file, directory or symlink, and what it is to become.
 
 use crate::format::Described;
+use crate::write::Durable;
 use ossfs_ledger::{Ident, Name, NodeId, NodeRecord};
 use ossfs_store::Metadata;
 use ossfs_types::{Attributes, FileKind, Key};
@@ -62,6 +63,13 @@ pub(crate) struct Node {
     pub hide: Option<Key>,
     /// The key of the intent that is pending for it.
     pub intent: Option<Key>,
+    /// That intent is of a process before this one: what is at the key then is not known here, so nothing is written until
+    /// it is.
+    pub inherited: bool,
+    /// What the ledger has of its content, where that is not as in the bucket.
+    pub durable: Option<Arc<Durable>>,
+    /// It need not be settled before this moment: more may come, or it may get another name.
+    pub settle_after: Option<Instant>,
     /// The claims that are its own.
     pub claims: Vec<Arc<str>>,
 
@@ -129,6 +137,9 @@ impl Node {
             wants_marker: false,
             hide: None,
             intent: None,
+            inherited: false,
+            durable: None,
+            settle_after: None,
             claims: Vec::new(),
             lookups: 0,
             opens: 0,

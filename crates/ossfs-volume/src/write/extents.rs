@@ -3,8 +3,8 @@
 //! Invariant: the extents tile `0..len` in order, none empty. Each carries the generation at which it was written, so that
 //! an upload of one generation can replace by ranges of its object what was not written since.
 
+use super::staged::{Staged, pieces};
 use bytes::{Bytes, BytesMut};
-use ossfs_store::Payload;
 use ossfs_types::ByteRange;
 use std::collections::BTreeMap;
 
@@ -32,6 +32,8 @@ pub(crate) enum Source {
     Zero,
     /// Here.
     Memory(Bytes),
+    /// On disk, and not in the bucket.
+    Staged(Staged),
     /// In a part of an upload that is not complete: they can't be read.
     Sent,
 }
@@ -57,6 +59,7 @@ impl Extent {
                 let to = usize::try_from(end - self.range.start()).expect("within a buffer");
                 Source::Memory(bytes.slice(from..to))
             }
+            Source::Staged(staged) => Source::Staged(staged.skip(start - self.range.start())),
             other => other.clone(),
         };
         Some(Self { range: cut, source, generation: self.generation })
@@ -76,6 +79,15 @@ impl Extents {
     pub(crate) fn of_base(len: u64) -> Self {
         let mut extents = Self::default();
         extents.set(0, len, Source::Base, 0);
+        extents
+    }
+
+    /// These extents, which adjoin each other from 0 on.
+    pub(crate) fn of(all: Vec<Extent>) -> Self {
+        let mut extents = Self::default();
+        for Extent { range, source, generation } in all {
+            extents.set(range.start(), range.end(), source, generation);
+        }
         extents
     }
 
@@ -100,17 +112,33 @@ impl Extents {
         self.map.range(first..range.end()).filter_map(|(_, extent)| extent.cut(range)).collect()
     }
 
-    /// The bytes of a range that are here, zeros included, to be sent.
-    pub(crate) fn payload(&self, range: ByteRange) -> Payload {
-        let mut chunks = Vec::new();
-        for extent in self.in_range(range) {
-            match extent.source {
-                Source::Memory(bytes) => chunks.push(bytes),
-                Source::Zero => push_zeros(&mut chunks, extent.range.len()),
-                Source::Base | Source::Sent => {}
+    /// The bytes that are in memory alone, in pieces as they are staged.
+    pub(crate) fn unstaged(&self) -> Vec<Extent> {
+        let mut unstaged = Vec::new();
+        for extent in self.map.values() {
+            let Source::Memory(bytes) = &extent.source else { continue };
+            unstaged.extend(pieces(bytes).filter_map(|(offset, bytes)| {
+                let range = ByteRange::at(extent.range.start() + offset, bytes.len() as u64)?;
+                Some(Extent { range, source: Source::Memory(bytes), generation: extent.generation })
+            }));
+        }
+        unstaged
+    }
+
+    /// Bytes that were in memory are staged now, as far as nothing was written over them since.
+    pub(crate) fn stage(&mut self, staged: &Extent) {
+        for extent in self.in_range(staged.range) {
+            if matches!(extent.source, Source::Memory(_)) && extent.generation == staged.generation {
+                let Some(cut) = staged.cut(extent.range) else { continue };
+                self.set(cut.range.start(), cut.range.end(), cut.source, cut.generation);
             }
         }
-        Payload::from(chunks)
+    }
+
+    /// Bytes that are not in the bucket: in memory, or staged.
+    pub(crate) fn kept_bytes(&self) -> u64 {
+        let kept = |extent: &&Extent| matches!(extent.source, Source::Memory(_) | Source::Staged(_));
+        self.map.values().filter(kept).map(|extent| extent.range.len()).sum()
     }
 
     /// Writes bytes; a gap before them becomes zeros.
@@ -227,7 +255,9 @@ impl Extents {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ossfs_ledger::{MemoryMedium, Staging};
     use proptest::prelude::*;
+    use std::sync::Arc;
 
     /// The file as bytes; what can't be read is told by letters.
     fn shown(extents: &Extents) -> Vec<u8> {
@@ -242,6 +272,7 @@ mod tests {
                 Source::Base => all.extend(std::iter::repeat_n(b'b', len)),
                 Source::Zero => all.extend(std::iter::repeat_n(0, len)),
                 Source::Sent => all.extend(std::iter::repeat_n(b's', len)),
+                Source::Staged(staged) => all.extend_from_slice(&staged.fetch_now(len as u64)),
                 Source::Memory(bytes) => {
                     assert_eq!(bytes.len(), len);
                     all.extend_from_slice(bytes);
@@ -256,6 +287,9 @@ mod tests {
         Write(u64, Vec<u8>),
         SetLen(u64),
         Rebase,
+        /// Stages what is in memory; what is written until `Staged` is not.
+        Stage,
+        Staged,
     }
 
     fn operation() -> impl Strategy<Value = Operation> {
@@ -264,6 +298,8 @@ mod tests {
                 .prop_map(|(offset, bytes)| Operation::Write(offset, bytes)),
             1 => (0u64..80).prop_map(Operation::SetLen),
             1 => Just(Operation::Rebase),
+            1 => Just(Operation::Stage),
+            1 => Just(Operation::Staged),
         ]
     }
 
@@ -272,6 +308,8 @@ mod tests {
         fn a_file_is_what_was_written(operations in proptest::collection::vec(operation(), 0..40)) {
             let mut extents = Extents::of_base(30);
             let mut model = vec![b'b'; 30];
+            let staging = Arc::new(Staging::open(MemoryMedium::default(), 0).unwrap());
+            let mut being_staged = Vec::new();
             for (operation, generation) in operations.into_iter().zip(1..) {
                 match operation {
                     Operation::Write(offset, bytes) => {
@@ -288,6 +326,15 @@ mod tests {
                         model.fill(b'b');
                         extents.rebase(generation);
                     }
+                    Operation::Stage => {
+                        being_staged = extents.unstaged();
+                        for extent in &mut being_staged {
+                            if let Source::Memory(bytes) = &extent.source {
+                                extent.source = Source::Staged(Staged::append(&staging, bytes.clone()).unwrap());
+                            }
+                        }
+                    }
+                    Operation::Staged => being_staged.drain(..).for_each(|staged| extents.stage(&staged)),
                 }
                 prop_assert_eq!(shown(&extents), model.clone());
                 prop_assert_eq!(extents.len(), model.len() as u64);
@@ -310,6 +357,23 @@ mod tests {
         extents.write(6, Bytes::from_static(b"cc"), 2);
         extents.rebase(1);
         assert_eq!(shown(&extents), b"bbbb\0\0cc");
+    }
+
+    #[test]
+    fn pieces_are_in_use_as_long_as_bytes_of_them_are() {
+        let staging = Arc::new(Staging::open(MemoryMedium::default(), 0).unwrap());
+        let mut extents = Extents::default();
+        extents.write(0, Bytes::from_static(b"aaaa"), 1);
+        let staged = Staged::append(&staging, Bytes::from_static(b"aaaa")).unwrap();
+        extents.stage(&Extent { range: ByteRange::new(0, 4).unwrap(), source: Source::Staged(staged), generation: 1 });
+        assert_eq!((extents.memory_bytes(), extents.kept_bytes()), (0, 4));
+        extents.write(1, Bytes::from_static(b"bb"), 2);
+        assert_eq!(shown(&extents), b"abba");
+        let upload = extents.clone();
+        extents.rebase(2);
+        assert!(staging.unused().is_empty());
+        drop(upload);
+        assert_eq!(staging.unused(), [0]);
     }
 
     #[test]

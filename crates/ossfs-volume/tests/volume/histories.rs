@@ -34,6 +34,8 @@ struct Plan {
     small: bool,
     /// Calls are given up now and then, and made again.
     impatient: bool,
+    /// What is closed need not be in the bucket, but survives a crash.
+    writeback: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +45,8 @@ enum Crashes {
     Anytime,
 }
 
-const FAIR: Plan = Plan { storm: None, crashes: Crashes::Never, bytes_max: 60, small: false, impatient: false };
+const FAIR: Plan =
+    Plan { storm: None, crashes: Crashes::Never, bytes_max: 60, small: false, impatient: false, writeback: false };
 const STORM: Storm = Storm { refused: 0.05, lost_requests: 0.03, lost_answers: 0.03 };
 
 struct Open {
@@ -115,6 +118,22 @@ fn crashes_in_storms() {
 }
 
 #[test]
+fn writeback() {
+    run(Plan { writeback: true, crashes: Crashes::Anytime, ..FAIR }, 300, 5_000);
+}
+
+#[test]
+fn writeback_in_storms() {
+    run(Plan { writeback: true, crashes: Crashes::Anytime, storm: Some(STORM), ..FAIR }, 200, 5_000);
+}
+
+#[test]
+fn writeback_of_large_files_in_little_memory() {
+    let plan = Plan { writeback: true, crashes: Crashes::Anytime, bytes_max: 2 << 20, small: true, ..FAIR };
+    run(plan, 30, 500);
+}
+
+#[test]
 fn calls_that_are_given_up() {
     run(Plan { impatient: true, ..FAIR }, 200, 5_000);
 }
@@ -144,6 +163,7 @@ impl History {
         let mut rng = fastrand::Rng::with_seed(seed);
         let mut options = VolumeOptions { parallel: *rng.choice(&[2, 4, 32]).unwrap(), ..VolumeOptions::default() };
         options.versioned = seed % 8 == 7;
+        options.writeback = plan.writeback;
         if plan.small {
             options.part_bytes = 300 << 10;
             options.memory_limit = 1 << 20;
@@ -355,7 +375,7 @@ impl History {
         let named = paths.count() > 0;
         let bytes = &self.model.files[file].bytes;
         let written = !self.opens.iter().any(|open| open.file == file);
-        if named && written && !self.plan.small {
+        if named && written && !self.plan.small && !self.plan.writeback {
             let objects = self.mount.objects().await;
             assert!(objects.values().any(|object| object == bytes), "closed, but not in the bucket: {}", shown(bytes));
         }
@@ -573,7 +593,7 @@ impl History {
                 while !self.opens.is_empty() {
                     self.close_one().await;
                 }
-                if self.unconfirmed {
+                if self.unconfirmed && !self.plan.writeback {
                     self.settle_and_look().await;
                     return;
                 }

@@ -1,7 +1,7 @@
 //! A ledger that fails: nothing is destroyed that it does not justify, and it catches up.
 
 use crate::mount::{ME, Mount, WRITE};
-use ossfs_ledger::{Change, Ledger, LedgerError, MemoryLedger, NodeId, Record, RecordKey};
+use ossfs_ledger::{Change, Ledger, LedgerError, MemoryLedger, NodeId, Record, RecordKey, Staging};
 use ossfs_types::SystemClock;
 use ossfs_volume::{Error, OpenMode, SetAttributes, Volume};
 use std::ffi::OsStr;
@@ -25,6 +25,10 @@ impl Ledger for Failing {
 
     fn sync(&self) -> Result<(), LedgerError> {
         Ok(())
+    }
+
+    fn staging(&self) -> &Arc<Staging> {
+        self.inner.staging()
     }
 
     fn load(&self) -> Result<Vec<(RecordKey, Record)>, LedgerError> {

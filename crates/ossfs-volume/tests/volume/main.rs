@@ -11,6 +11,7 @@ mod model;
 mod mount;
 mod moves;
 mod outsiders;
+mod staging;
 mod strangers;
 mod tales;
 mod weather;

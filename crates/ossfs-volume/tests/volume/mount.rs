@@ -1,7 +1,7 @@
 //! A volume as tests use it: by paths.
 
 use crate::weather::Weather;
-use ossfs_ledger::{Change, Ledger, MemoryLedger, NodeId};
+use ossfs_ledger::{Ledger, MemoryLedger, NodeId};
 use ossfs_store::{GetOptions, ListRequest, MemoryStore, ObjectMeta, ObjectStore, Payload, PutOptions};
 use ossfs_types::{BucketName, FileKind, Key, Prefix, SystemClock};
 use ossfs_volume::{
@@ -53,10 +53,7 @@ impl Mount {
     pub(crate) fn crash(&mut self) {
         self.volume.close();
         self.store = Arc::new(self.store.sever());
-        let ledger = MemoryLedger::new();
-        let change = |(key, record)| Change { key, record: Some(record) };
-        ledger.commit(&self.ledger.load().unwrap().into_iter().map(change).collect::<Vec<_>>()).unwrap();
-        self.ledger = Arc::new(ledger);
+        self.ledger = Arc::new(self.ledger.killed());
         self.volume = open(&self.store, &self.ledger, &self.options);
     }
 

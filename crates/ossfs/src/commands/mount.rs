@@ -4,13 +4,17 @@ use crate::config::{self, Machine, MountConfig, Named, StateConfig};
 use crate::mounting::{Mounting, run_mount};
 use crate::{log, options};
 use clap::Args;
-use ossfs_ledger::{LmdbLedger, StateDirectory};
-use ossfs_types::SystemClock;
+use ossfs_ledger::{Ledger, LmdbLedger, StateDirectory};
+use ossfs_types::{Crc64, SystemClock};
 use ossfs_volume::{Volume, VolumeOptions};
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tracing_subscriber::EnvFilter;
+
+/// Where bytes are staged, in the state directory.
+const STAGING_DIRECTORY: &str = "staging";
 
 /// The command's arguments. Values of `-o` are for the table of options.
 #[derive(Debug, Args)]
@@ -69,12 +73,33 @@ async fn open(config: MountConfig, name: String) -> anyhow::Result<Volume> {
         StateConfig::Below(directory) => directory.join(name),
     };
     let identity = format!("{}/{}", config.bucket, config.prefix);
-    let ledger = LmdbLedger::open(&StateDirectory::lock(&state)?, &identity)?;
+    let ledger = open_ledger(&config, &StateDirectory::lock(&state)?, &identity)?;
     for note in &config.notes {
         eprintln!("ossfs: note: {note}");
     }
     let options = VolumeOptions { versioned: connected.versioned, ..config.volume };
     Ok(Volume::open(Arc::new(connected.store), Arc::new(ledger), Arc::new(SystemClock), options)?)
+}
+
+/// Opens the record of what is not in the bucket yet, and the place for its bytes.
+fn open_ledger(config: &MountConfig, state: &StateDirectory, identity: &str) -> anyhow::Result<LmdbLedger> {
+    let staging = match &config.staging {
+        None => state.path().join(STAGING_DIRECTORY),
+        // Others may stage there too. The state directory is this mount's alone, wherever that is.
+        Some(below) => below.join(Crc64::of(state.path().as_os_str().as_bytes()).to_string()),
+    };
+    let ledger = LmdbLedger::open_staging(state, identity, &staging, config.staging_keeps_free)?;
+    if !ledger.staging().has_room() {
+        let lacking = format!(
+            "the disk of {} has less than {} MB free, so nothing can be staged there: make room, give another staging_dir, \
+             or lower ensure_diskfree",
+            staging.display(),
+            config.staging_keeps_free >> 20
+        );
+        anyhow::ensure!(!config.volume.writeback, lacking);
+        tracing::warn!("{lacking}");
+    }
+    Ok(ledger)
 }
 
 /// `RUST_LOG` goes before the options, for whoever looks for an error in the program itself.

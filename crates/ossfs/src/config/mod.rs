@@ -56,6 +56,10 @@ pub(crate) struct MountConfig {
     pub log: LogConfig,
     /// The directory for the record of what is not in the bucket yet: absolute.
     pub state: StateConfig,
+    /// The directory below which bytes are staged, if not in the state's: absolute.
+    pub staging: Option<PathBuf>,
+    /// Bytes that stay free where bytes are staged.
+    pub staging_keeps_free: u64,
     /// How the file system behaves.
     pub volume: VolumeOptions,
     /// For stderr, once it is sure that the mount will work: each a sentence without `ossfs: note:` before it.

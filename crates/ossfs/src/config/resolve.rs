@@ -28,6 +28,8 @@ const PARTS_IN_MEMORY_MIN: u64 = 4;
 /// connections and the kernel's cache.
 const MEMORY_SHARE: u64 = 4;
 const MEMORY_DEFAULT_MIN: u64 = 32 << 20;
+/// Room on the disk for the record itself, and for others.
+const ENSURE_DISKFREE_BYTES: u64 = 256 << 20;
 /// With attempts that fail at once, the waits between six of them add up to less than the deadline of a call (6 s, when
 /// throttled 16 s); a server that is silent uses it up by its second attempt.
 const RETRIES: u32 = 5;
@@ -114,6 +116,8 @@ pub(crate) fn resolve(named: &Named, typed: &Typed, machine: &Machine<'_>) -> an
         mount_flags: typed.kernel.clone(),
         log: log(typed, debug)?,
         state: state(typed, machine)?,
+        staging: absolute_of(typed.staging_dir.as_deref())?,
+        staging_keeps_free: typed.ensure_diskfree.unwrap_or(ENSURE_DISKFREE_BYTES),
         volume: VolumeOptions { mime: mime_types(typed.mime.as_deref())?, ..volume },
         notes,
     })
@@ -273,6 +277,7 @@ fn volume(
         memory_limit,
         deadline: typed.deadline.unwrap_or(defaults.deadline),
         settle_interval: typed.settle_interval.unwrap_or(defaults.settle_interval),
+        writeback: typed.writeback.unwrap_or(defaults.writeback),
         headers: write_headers(typed),
         ..defaults
     })

@@ -113,6 +113,8 @@ async fn live(
         }
     };
     state.send_replace(State::Settling);
+    // Whatever comes now, the next mount goes on with it.
+    volume.stage_all().await;
     let outcome = if told_to_end && session.unmount(&mut signals).await.is_interrupted() {
         ending::Outcome::ToldAgain
     } else {
@@ -123,6 +125,9 @@ async fn live(
         let limit = told_to_end.then_some(mounting.deadline);
         ending::settle(|| volume.unsettled(), volume.settled(), &mut signals, limit, mounting.deadline).await
     };
+    if outcome != ending::Outcome::Settled {
+        volume.stage_all().await;
+    }
     let result = ending::report(&mounting.bucket_label, outcome, &volume.unsettled());
     state.send_replace(if result.is_ok() { State::Settled } else { State::GaveUp });
     server.finish().await;

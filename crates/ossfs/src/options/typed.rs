@@ -41,6 +41,10 @@ pub(crate) struct Typed {
     pub deadline: Option<Duration>,
     pub settle_interval: Option<Duration>,
     pub state_dir: Option<PathBuf>,
+    pub writeback: Option<bool>,
+    pub staging_dir: Option<PathBuf>,
+    /// Bytes.
+    pub ensure_diskfree: Option<u64>,
     pub storage_class: Option<&'static str>,
     pub encryption: Option<Encryption>,
     pub default_acl: Option<Acl>,

@@ -35,4 +35,5 @@ mod trees;
 mod two_mounts;
 mod walk;
 mod weather;
+mod writeback;
 mod writer;

@@ -184,6 +184,15 @@ fn options_that_are_not_needed_are_noted() {
 }
 
 #[test]
+fn bytes_are_staged_where_it_is_said_and_as_long_as_there_is_room() {
+    let config = resolved(&format!("{HANGZHOU},writeback,tmpdir=/disk/tmp,ensure_diskfree=10")).unwrap();
+    assert_eq!((config.volume.writeback, config.staging_keeps_free), (true, 10 << 20));
+    assert_eq!(config.staging.as_deref(), Some(Path::new("/disk/tmp")));
+    let config = resolved(HANGZHOU).unwrap();
+    assert_eq!((config.volume.writeback, config.staging, config.staging_keeps_free), (false, None, 256 << 20));
+}
+
+#[test]
 fn the_state_is_where_it_is_named_or_where_the_user_keeps_such_things() {
     let state = |typed: &str, set| {
         resolved_in(&["my-bucket", "/mnt"], &format!("{HANGZHOU}{typed}"), set).map(|config| config.state)

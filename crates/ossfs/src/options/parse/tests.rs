@@ -63,18 +63,9 @@ fn an_fstab_line_of_ossfs_1_needs_no_change() {
     assert_eq!(typed.part_bytes, Some(10 << 20));
     assert_eq!(typed.connect_timeout, Some(Duration::from_secs(300)));
     assert_eq!(typed.encryption, Some(Encryption::Oss));
+    assert_eq!(typed.ensure_diskfree, Some(1 << 30));
     let names: Vec<_> = typed.not_needed.iter().map(|(name, _)| *name).collect();
-    assert_eq!(
-        names,
-        [
-            "max_stat_cache_size",
-            "use_cache",
-            "direct_read_prefetch_limit",
-            "ensure_diskfree",
-            "kernel_cache",
-            "max_write"
-        ]
-    );
+    assert_eq!(names, ["max_stat_cache_size", "use_cache", "direct_read_prefetch_limit", "kernel_cache", "max_write"]);
 }
 
 #[test]

@@ -20,8 +20,7 @@ const fn refused(name: &'static str, group: Group, reason: &'static str) -> Opti
 }
 
 const NO_FILE_CACHE: &str = "content is cached in memory, and nothing of a file is copied to disk to be read";
-const NO_STAGING: &str =
-    "what is written goes to OSS as it comes, within -omemory_limit: nothing is put on a disk first";
+const NO_STAGING: &str = "-oensure_diskfree says how much of the disk stays free";
 const CACHES_FOLLOW: &str = "what is remembered, in the kernel too, is remembered for -ostat_cache_expire seconds";
 const READ_AHEAD: &str = "files are read straight from OSS and ahead, within -omemory_limit";
 const COPIES: &str = "large copies are made on the server, in one request or in parts, whichever OSS takes";
@@ -43,8 +42,6 @@ pub(super) static ROWS: &[OptionRow] = &[
     ossfs("check_cache_dir_exist", NO_FILE_CACHE),
     ossfs("set_check_cache_sigusr1", NO_FILE_CACHE),
     ossfs("free_space_ratio", NO_STAGING),
-    ossfs("ensure_diskfree", NO_STAGING),
-    ossfs("tmpdir", NO_STAGING),
     ossfs("fake_diskfree", NO_FILE_CACHE),
     ossfs("max_stat_cache_size", "memory for attributes is bounded by itself; -ostat_cache_expire=0 remembers none"),
     ossfs("enable_noobj_cache", "that a name is not there is remembered by default"),

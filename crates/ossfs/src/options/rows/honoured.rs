@@ -12,6 +12,9 @@ const PART_MIB_MAX: u64 = 5 << 10;
 /// Less does not hold the buffers of a few transfers.
 const MEMORY_MIN: u64 = 32 << 20;
 
+/// An exbibyte: no disk is larger.
+const DISKFREE_MIB_MAX: u64 = 1 << 40;
+
 const fn row(
     name: &'static str,
     group: Group,
@@ -263,6 +266,32 @@ pub(super) static ROWS: &[OptionRow] = &[
         "one a mount, in $STATE_DIRECTORY, /var/lib/ossfs or the user's own",
         "Directory for the record of what is not in the bucket yet. It is on a local disk that survives a reboot.",
         Meaning::Value("PATH", set!(state_dir, value::path)),
+    ),
+    row(
+        "writeback",
+        Transfer,
+        "",
+        "Closing a file waits only until it is staged on the local disk, where it survives the daemon at once and a power \
+         loss after a second; it is in the bucket a moment later. fsync still waits for the bucket.",
+        Meaning::Flag(|typed| &mut typed.writeback),
+    ),
+    row(
+        "staging_dir",
+        Transfer,
+        "in the state directory",
+        "Directory for the bytes that are not in the bucket yet: what was closed with writeback, what could not be \
+         uploaded, and what the memory has no room for. It is on a local disk that survives a reboot. Each mount has a \
+         directory of its own in it.",
+        Meaning::Value("PATH", set!(staging_dir, value::path)),
+    ),
+    row("tmpdir", Transfer, "", "The same as staging_dir.", Meaning::Value("PATH", set!(staging_dir, value::path))),
+    row(
+        "ensure_diskfree",
+        Transfer,
+        "256",
+        "Megabytes that stay free on the disk of staging_dir. Where no more fits and nothing can be uploaded either, writing \
+         fails with ENOSPC.",
+        Meaning::Value("MB", set!(ensure_diskfree, |text| value::megabytes(text, 0..=DISKFREE_MIB_MAX))),
     ),
     row(
         "settle_interval",

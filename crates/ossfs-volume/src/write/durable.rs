@@ -1,0 +1,77 @@
+//! A file's content as the ledger has it: what a crash leaves of it.
+//!
+//! It is of the moment when the file was last closed, or put aside otherwise; what was written since is in memory alone. It
+//! keeps the pieces in use that it names.
+
+use super::extents::{Extent, Extents, Source};
+use super::staged::Staged;
+use ossfs_ledger::{ContentExtent, ContentRecord, ContentSource, Staging};
+use std::sync::Arc;
+
+/// A file's content as the ledger has it.
+#[derive(Debug, Clone)]
+pub(crate) struct Durable {
+    generation: u64,
+    extents: Extents,
+}
+
+impl Durable {
+    /// The content of a generation; `None` if some of its bytes are in memory, or can't be read.
+    pub(crate) fn new(generation: u64, extents: Extents) -> Option<Self> {
+        let durable = Self { generation, extents };
+        durable.record_extents().is_some().then_some(durable)
+    }
+
+    /// The generation of the content.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The content.
+    pub(crate) fn extents(&self) -> &Extents {
+        &self.extents
+    }
+
+    /// An upload of a generation is the base now. Returns whether anything is left that the base does not have.
+    pub(crate) fn rebase(&mut self, generation: u64) -> bool {
+        self.extents.rebase(generation);
+        self.generation > generation
+    }
+
+    /// What the ledger says.
+    pub(crate) fn record(&self) -> ContentRecord {
+        ContentRecord { generation: self.generation, extents: self.record_extents().unwrap_or_default() }
+    }
+
+    fn record_extents(&self) -> Option<Vec<ContentExtent>> {
+        let record = |extent: &Extent| {
+            let source = match &extent.source {
+                Source::Base => ContentSource::Base,
+                Source::Zero => ContentSource::Zero,
+                Source::Staged(staged) => {
+                    let (piece, offset) = staged.place();
+                    ContentSource::Staged { piece, offset }
+                }
+                Source::Memory(_) | Source::Sent => return None,
+            };
+            Some(ContentExtent { range: extent.range, generation: extent.generation, source })
+        };
+        self.extents.iter().map(record).collect()
+    }
+
+    /// What a ledger kept.
+    pub(crate) fn of_record(record: ContentRecord, staging: &Arc<Staging>) -> Option<Self> {
+        let extent = |extent: ContentExtent| {
+            let source = match extent.source {
+                ContentSource::Base => Source::Base,
+                ContentSource::Zero => Source::Zero,
+                ContentSource::Staged { piece, offset } => Source::Staged(Staged::adopt(staging, piece, offset)),
+                // Nothing here borrows yet.
+                ContentSource::Borrowed { .. } => return None,
+            };
+            Some(Extent { range: extent.range, source, generation: extent.generation })
+        };
+        let extents: Option<Vec<Extent>> = record.extents.into_iter().map(extent).collect();
+        Some(Self { generation: record.generation, extents: Extents::of(extents?) })
+    }
+}
