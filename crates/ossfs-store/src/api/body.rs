@@ -14,7 +14,15 @@ pub struct Payload {
     chunks: Arc<[Bytes]>,
     len: u64,
     crc64: Arc<OnceLock<Crc64>>,
-    sent: Option<Arc<AtomicU64>>,
+    sent: Option<Sent>,
+}
+
+/// Counts bytes that go on their way.
+#[derive(Clone)]
+struct Sent {
+    total: Arc<AtomicU64>,
+    /// How far an attempt has come, of all attempts.
+    reached: Arc<AtomicU64>,
 }
 
 impl Payload {
@@ -23,17 +31,26 @@ impl Payload {
         Self::from(Vec::<Bytes>::new())
     }
 
-    /// The same bytes; those that go on their way are added to `sent`, once for each attempt.
+    /// The same bytes; those that go on their way are added to `total`. What a repetition sends again is not: an endpoint
+    /// that never takes all of them shows no progress.
     #[must_use]
-    pub fn counted_in(mut self, sent: Arc<AtomicU64>) -> Self {
-        self.sent = Some(sent);
+    pub fn counted_in(mut self, total: Arc<AtomicU64>) -> Self {
+        self.sent = Some(Sent { total, reached: Arc::default() });
         self
     }
 
-    /// Notes that bytes are on their way.
-    pub(crate) fn note_sent(&self, bytes: usize) {
-        if let Some(sent) = &self.sent {
-            sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    /// Notes that an attempt has sent so many bytes by now.
+    pub(crate) fn note_sent(&self, so_far: u64) {
+        if let Some(Sent { total, reached }) = &self.sent {
+            let before = reached.fetch_max(so_far, Ordering::Relaxed);
+            total.fetch_add(so_far.saturating_sub(before), Ordering::Relaxed);
+        }
+    }
+
+    /// What was counted is taken off again: the upload has failed, and what is sent of it later is no progress until then.
+    pub fn uncount(&self) {
+        if let Some(Sent { total, reached }) = &self.sent {
+            total.fetch_sub(reached.swap(0, Ordering::Relaxed), Ordering::Relaxed);
         }
     }
 
@@ -142,5 +159,20 @@ mod tests {
         assert_eq!(pieces.crc64(), Crc64::of(b"123456789"));
         assert_eq!(pieces.clone().crc64(), Payload::from("123456789").crc64());
         assert!(Payload::empty().is_empty());
+    }
+
+    #[test]
+    fn what_is_sent_again_is_counted_once() {
+        let total = Arc::<AtomicU64>::default();
+        let payload = Payload::from("123456789").counted_in(total.clone());
+        for so_far in [4, 8, 2, 8] {
+            payload.clone().note_sent(so_far);
+        }
+        assert_eq!(total.load(Ordering::Relaxed), 8);
+        payload.note_sent(9);
+        assert_eq!(total.load(Ordering::Relaxed), 9);
+        payload.uncount();
+        payload.uncount();
+        assert_eq!(total.load(Ordering::Relaxed), 0);
     }
 }

@@ -54,10 +54,12 @@ pub trait ObjectStore: Send + Sync + Debug {
     /// One page of a listing.
     async fn list(&self, request: &ListRequest) -> Result<ListPage>;
 
-    /// Deletes an object; it need not exist.
+    /// Deletes an object; it need not exist. Sent once, also if it is throttled: who deletes has looked at the object just
+    /// before, and must look again.
     async fn delete(&self, key: &Key) -> Result<()>;
 
-    /// Deletes up to 1,000 objects, which need not exist. Returns those that are gone; the others are still there.
+    /// Deletes up to 1,000 objects, which need not exist. Returns those that are gone; the others are still there. Sent
+    /// once, as [`delete`](Self::delete) is.
     async fn delete_many(&self, keys: &[Key]) -> Result<Vec<Key>>;
 
     /// Copies an object within the bucket, on the server; onto itself to replace its metadata (`Invalid` without any, as OSS

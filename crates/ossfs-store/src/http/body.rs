@@ -79,7 +79,7 @@ impl Body for RequestBody {
                 let view = chunk.slice(self.offset..end);
                 self.offset = end;
                 self.left -= view.len() as u64;
-                self.payload.note_sent(view.len());
+                self.payload.note_sent(self.payload.len() - self.left);
                 return Poll::Ready(Some(Ok(Frame::data(view))));
             }
             self.chunk += 1;

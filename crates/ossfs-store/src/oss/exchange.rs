@@ -108,6 +108,7 @@ impl Inner {
         match fate {
             Fate::Final => return Err(error),
             Fate::Lost if call.repeat == Repeat::IfRefused => return Err(error),
+            Fate::Lost | Fate::Refused if call.repeat == Repeat::Never => return Err(error),
             Fate::Mended if attempts.mended < MENDED_MAX => {
                 attempts.mended += 1;
                 return Ok(());

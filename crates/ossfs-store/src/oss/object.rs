@@ -67,7 +67,7 @@ impl Inner {
     }
 
     pub(super) async fn delete(&self, key: &Key) -> Result<()> {
-        let call = Call::new("DeleteObject", Method::DELETE, Target::Object(key)).only_if_refused();
+        let call = Call::new("DeleteObject", Method::DELETE, Target::Object(key)).never_again();
         match self.answer(&call).await {
             Ok(_) => Ok(()),
             Err(error) if error.kind() == Kind::Unknown && self.deletion_landed(key).await => Ok(()),
@@ -100,7 +100,7 @@ impl Inner {
             .parameter("encoding-type", "url")
             .checked_payload(document.into_bytes().into())
             .await
-            .only_if_refused();
+            .never_again();
         let answered = self.answer(&call).await?;
         let document: DeleteDocument =
             xml::parse("DeleteResult", &answered.document).map_err(|problem| call.error(Kind::Unknown, problem))?;

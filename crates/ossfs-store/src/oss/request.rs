@@ -33,6 +33,8 @@ pub(super) enum Repeat {
     Always,
     /// Only once it is sure that it was not applied.
     IfRefused,
+    /// Never: what its caller has seen just before would be too old by then.
+    Never,
 }
 
 /// What a request is about.
@@ -120,6 +122,11 @@ impl<'a> Call<'a> {
 
     pub(super) fn only_if_refused(mut self) -> Self {
         self.repeat = Repeat::IfRefused;
+        self
+    }
+
+    pub(super) fn never_again(mut self) -> Self {
+        self.repeat = Repeat::Never;
         self
     }
 

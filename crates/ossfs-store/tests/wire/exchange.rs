@@ -17,12 +17,22 @@ async fn a_refusal_that_may_pass_is_repeated_even_for_a_mutation() {
         1 => Reply::Send(error(503, "TotalQpsLimitExceeded")),
         _ => Reply::Send(answer(204, &[], "")),
     });
-    server.store().await.delete(&key("k")).await.unwrap();
-    assert_eq!(server.methods(), ["DELETE"; 3]);
+    let link = |store: OssStore| async move { store.put_symlink(&key("k"), &key("t"), &PutOptions::default()).await };
+    link(server.store().await).await.unwrap();
+    assert_eq!(server.methods(), ["PUT"; 3]);
     let always = Server::start(|_, _| Reply::Send(error(503, "TotalQpsLimitExceeded")));
-    let refused = always.store().await.delete(&key("k")).await.unwrap_err();
+    let refused = link(always.store().await).await.unwrap_err();
     assert_eq!((refused.kind(), refused.request_id()), (Kind::Throttled, Some("REQUEST")));
     assert_eq!(always.asked().len(), 3);
+}
+
+#[tokio::test]
+async fn a_deletion_is_sent_once() {
+    let server = Server::start(|_, _| Reply::Send(error(503, "TotalQpsLimitExceeded")));
+    let store = server.store().await;
+    assert_eq!(store.delete(&key("k")).await.unwrap_err().kind(), Kind::Throttled);
+    assert_eq!(store.delete_many(&[key("k"), key("l")]).await.unwrap_err().kind(), Kind::Throttled);
+    assert_eq!(server.methods(), ["DELETE", "POST"]);
 }
 
 #[tokio::test]
