@@ -132,7 +132,7 @@ fn decode_node(bytes: &[u8]) -> Result<NodeRecord, DecodeError> {
     })
 }
 
-fn kind_number(kind: FileKind) -> u64 {
+pub(crate) fn kind_number(kind: FileKind) -> u64 {
     match kind {
         FileKind::File => 1,
         FileKind::Directory => 2,
@@ -144,7 +144,7 @@ fn kind_number(kind: FileKind) -> u64 {
     }
 }
 
-fn kind_of(number: u64) -> Result<FileKind, DecodeError> {
+pub(crate) fn kind_of(number: u64) -> Result<FileKind, DecodeError> {
     Ok(match number {
         1 => FileKind::File,
         2 => FileKind::Directory,
@@ -157,7 +157,7 @@ fn kind_of(number: u64) -> Result<FileKind, DecodeError> {
     })
 }
 
-fn encode_attributes(attributes: &Attributes) -> Vec<u8> {
+pub(crate) fn encode_attributes(attributes: &Attributes) -> Vec<u8> {
     Writer::default()
         .number(1, attributes.mode.into())
         .number(2, attributes.uid.into())
@@ -169,7 +169,7 @@ fn encode_attributes(attributes: &Attributes) -> Vec<u8> {
         .finish()
 }
 
-fn decode_attributes(bytes: &[u8]) -> Result<Attributes, DecodeError> {
+pub(crate) fn decode_attributes(bytes: &[u8]) -> Result<Attributes, DecodeError> {
     let fields = Reader::new(bytes, 7)?;
     Ok(Attributes {
         mode: fields.number_32(1)?,
@@ -197,7 +197,7 @@ fn decode_time(bytes: &[u8]) -> Result<Timestamp, DecodeError> {
     Timestamp::new(i64::from_le_bytes(*second), nanosecond).map_err(|_| wrong)
 }
 
-fn encode_ident(ident: &Ident) -> Vec<u8> {
+pub(crate) fn encode_ident(ident: &Ident) -> Vec<u8> {
     Writer::default()
         .bytes(1, ident.etag.as_str().as_bytes())
         .number(2, ident.size)
@@ -206,7 +206,7 @@ fn encode_ident(ident: &Ident) -> Vec<u8> {
         .finish()
 }
 
-fn decode_ident(bytes: &[u8]) -> Result<Ident, DecodeError> {
+pub(crate) fn decode_ident(bytes: &[u8]) -> Result<Ident, DecodeError> {
     let fields = Reader::new(bytes, 4)?;
     Ok(Ident {
         etag: ETag::parse(fields.text(1)?).ok_or(DecodeError("an ETag is none"))?,

@@ -5,6 +5,7 @@
 //! a [`StateDirectory`]. This crate knows no HTTP and no kernel.
 
 mod api;
+mod cache;
 pub mod contract;
 mod encode;
 mod environment;
@@ -21,6 +22,7 @@ mod staging;
 mod state_directory;
 
 pub use api::{Ledger, LedgerError, Result};
+pub use cache::{AttributeCache, CachedAttributes, FileCache, MemoryCache};
 pub use lmdb::{LmdbLedger, SYNC_INTERVAL};
 pub use memory::MemoryLedger;
 pub use open_error::OpenError;
