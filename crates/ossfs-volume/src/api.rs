@@ -157,13 +157,71 @@ pub struct Unsettled {
     pub claims: u64,
     /// Bytes that are only here.
     pub bytes: u64,
-    /// What could not be settled so far, by path, with the reason.
-    pub failures: Vec<(String, String)>,
+    /// Bytes that went on their way to the bucket since the volume was opened; those of failed uploads do not count.
+    pub sent: u64,
+    /// What could not be settled so far: the first of it.
+    pub failures: Vec<Trouble>,
+    /// How much could not be settled so far.
+    pub failures_total: u64,
+    /// What was taken back a short time ago, because the bucket refuses it.
+    pub refused: Vec<Trouble>,
+}
+
+/// Whether things get on: what there is to do changes, fewer bytes are left, or more of them than ever are on their way. What
+/// failed and is sent again is no progress, nor is another reason for a failure.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    things: (u64, u64, u64),
+    bytes: u64,
+    sent: u64,
+}
+
+impl Progress {
+    /// Takes a look; returns whether anything got on since the last one.
+    pub fn got_on(&mut self, now: &Unsettled) -> bool {
+        let before = *self;
+        self.things = (now.nodes, now.tombstones, now.claims);
+        self.bytes = now.bytes;
+        self.sent = self.sent.max(now.sent);
+        self.things != before.things || self.bytes < before.bytes || self.sent > before.sent
+    }
+}
+
+/// Something that does not get on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// Its path, as the key that it would have.
+    pub path: String,
+    /// What the bucket said.
+    pub reason: String,
+    /// What a person can do about it.
+    pub advice: &'static str,
+    /// For how long.
+    pub since: Duration,
 }
 
 impl Unsettled {
     /// Whether the bucket alone describes everything.
     pub fn is_empty(&self) -> bool {
         self.nodes == 0 && self.tombstones == 0 && self.claims == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Progress, Unsettled};
+
+    #[test]
+    fn what_is_sent_again_or_written_meanwhile_is_no_progress() {
+        let mut progress = Progress::default();
+        let mut look = |nodes, bytes, sent| progress.got_on(&Unsettled { nodes, bytes, sent, ..Unsettled::default() });
+        assert!(look(2, 100, 0));
+        assert!(!look(2, 100, 0));
+        assert!(look(2, 100, 60), "bytes on their way");
+        assert!(!look(2, 100, 0), "it failed");
+        assert!(!look(2, 150, 60), "as far as before, and more was written");
+        assert!(look(2, 150, 61));
+        assert!(look(2, 90, 61));
+        assert!(look(1, 90, 61));
     }
 }

@@ -6,13 +6,13 @@
 use crate::errors::{Error, Result};
 use crate::options::VolumeOptions;
 use crate::read::Reader;
-use crate::settle::Queue;
-use crate::tree::{Node, Sequence, Tree};
+use crate::settle::{Act, Queue, Refusals};
+use crate::tree::{Node, Sequence, Tree, Work};
 use crate::write::Content;
 use crate::{HandleId, NodeAttributes};
-use ossfs_ledger::{Ledger, LedgerError, Name, NodeId};
+use ossfs_ledger::{CachedAttributes, Ledger, LedgerError, Name, NodeId};
 use ossfs_store::{BufferPool, ObjectStore};
-use ossfs_types::{Attributes, Clock, FileKind, Timestamp};
+use ossfs_types::{Attributes, Clock, FileKind, Key, Timestamp};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -120,6 +120,14 @@ impl World {
         self.buffered
     }
 
+    /// Nodes that wait for one that has failed: whoever waits for them is told why.
+    pub(crate) fn fail_waiters(&mut self, blocked: &[NodeId], error: Error) {
+        for waiter in blocked.iter().filter_map(|id| self.waiters.remove(id)).flatten() {
+            // Who stopped waiting does not want the answer.
+            let _ = waiter.answer.send(Err(error));
+        }
+    }
+
     /// Answers those who wait for a node, where there is an answer.
     pub(crate) fn answer_waiters(&mut self, id: NodeId) {
         let Some(waiters) = self.waiters.remove(&id) else { return };
@@ -186,13 +194,17 @@ pub(crate) struct Core {
     pub spilling: tokio::sync::Mutex<()>,
     /// Bytes have left the memory.
     pub room: Notify,
-    /// Something was settled.
+    /// Something was settled, or failed: whoever waits looks again.
     pub progress: Notify,
+    /// Requests that brought something on.
+    pub done: AtomicU64,
     /// Bytes that went on their way to the store.
     pub sent: Arc<AtomicU64>,
-    /// When the store last refused for good to delete something.
-    pub deletion_refused: Mutex<Option<Instant>>,
+    /// What the store has refused for good.
+    pub refusals: Refusals,
     world: Mutex<World>,
+    /// What an earlier mount knew of objects, by key.
+    pub recalled: Mutex<HashMap<Key, CachedAttributes>>,
     /// Keys that can't be shown and were logged.
     hidden: Mutex<HashSet<String>>,
     handles: AtomicU64,
@@ -232,9 +244,11 @@ impl Core {
             spilling: tokio::sync::Mutex::default(),
             room: Notify::new(),
             progress: Notify::new(),
+            done: AtomicU64::new(0),
             sent: Arc::default(),
-            deletion_refused: Mutex::default(),
+            refusals: Refusals::default(),
             world: Mutex::new(world),
+            recalled: Mutex::default(),
             hidden: Mutex::default(),
             handles: AtomicU64::new(1),
             opened_at: clock.now(),
@@ -268,8 +282,17 @@ impl Core {
             world.tree.changes_again(changes);
         }
         let work = world.tree.take_work();
+        let mut seen = Vec::new();
+        for work in &work {
+            match work {
+                Work::Node(id) => world.tree.observe(*id),
+                Work::Tomb(key) if world.tree.verified.contains_key(key) => seen.push(key.clone()),
+                Work::Tomb(_) | Work::Claim(_) => {}
+            }
+        }
         drop(world);
         self.queue.push(work);
+        self.queue.hurry(seen);
         result
     }
 
@@ -296,33 +319,19 @@ impl Core {
         (Asked { core: self, sequence }, look(&world))
     }
 
-    /// Waits for something as long as anything gets on: bytes on their way count. `None` once nothing did for the deadline.
-    pub(crate) async fn as_long_as_it_gets_on<T>(&self, waited_for: impl Future<Output = T>) -> Option<T> {
-        self.while_it_gets_on(self.options.deadline, waited_for).await
+    /// A request has brought something on.
+    pub(crate) fn got_on(&self) {
+        self.done.fetch_add(1, Ordering::Relaxed);
+        self.progress.notify_waiters();
     }
 
-    /// The same, with as much patience.
-    pub(crate) async fn while_it_gets_on<T>(
-        &self,
-        patience: Duration,
-        waited_for: impl Future<Output = T>,
-    ) -> Option<T> {
-        tokio::pin!(waited_for);
-        let mut sent = self.sent.load(Ordering::Relaxed);
-        loop {
-            tokio::select! {
-                biased;
-                arrived = &mut waited_for => return Some(arrived),
-                () = self.progress.notified() => {}
-                () = self.room.notified() => {}
-                () = tokio::time::sleep(patience) => {
-                    let before = std::mem::replace(&mut sent, self.sent.load(Ordering::Relaxed));
-                    if sent == before {
-                        return None;
-                    }
-                }
-            }
+    /// Fails early where the store has refused for good what a call would lead to.
+    pub(crate) fn may(&self, act: Act, directory: NodeId) -> Result<()> {
+        if self.refusals.is_empty() {
+            return Ok(());
         }
+        let path = self.world().tree.prefix_of(directory).ok_or(Error::NotFound)?;
+        self.refusals.of(&path, act, Instant::now()).map_or(Ok(()), Err)
     }
 
     pub(crate) fn new_handle(&self) -> HandleId {

@@ -39,6 +39,8 @@ pub enum Error {
     TooLarge,
     /// No more room for what is written.
     NoSpace,
+    /// The bucket or its owner may not grow.
+    Quota,
     /// There is no such open file.
     BadHandle,
     /// The store failed, or did not answer in time.
@@ -67,11 +69,40 @@ impl Error {
             Self::Unsupported => Errno::OPNOTSUPP,
             Self::TooLarge => Errno::FBIG,
             Self::NoSpace => Errno::NOSPC,
+            Self::Quota => Errno::DQUOT,
             Self::BadHandle => Errno::BADF,
             Self::Failed => Errno::IO,
             Self::NoAttribute => Errno::NODATA,
         };
         errno.raw_os_error()
+    }
+
+    /// What a person can do about it.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Denied => "check what the credentials may do, and whether the object must be restored first",
+            Self::Quota => "make room in the bucket, or have its quota raised",
+            Self::NameTooLong => "give it, or a directory above it, a shorter name",
+            Self::Stale => "somebody else has changed it too: read both versions and write the one that is right",
+            Self::TooLarge | Self::Invalid | Self::Unsupported | Self::NotUtf8 => "OSS does not take it as it is",
+            Self::NoSpace => "make room on the local disk",
+            Self::Failed
+            | Self::NotFound
+            | Self::Exists
+            | Self::NotDirectory
+            | Self::IsDirectory
+            | Self::NotEmpty
+            | Self::ReadOnly
+            | Self::NotPermitted
+            | Self::BadHandle
+            | Self::NoAttribute => "it is tried again by itself; if it goes on, check the network and the endpoint",
+        }
+    }
+
+    /// What a store's failure means for a call, as far as its code tells more than its kind.
+    pub(crate) fn of(error: &store::Error) -> Self {
+        let quota = error.code().is_some_and(|code| code.contains("QuotaExceeded"));
+        if quota { Self::Quota } else { Self::of_store(error.kind()) }
     }
 
     /// What a store's failure means for a call.
@@ -114,6 +145,7 @@ impl fmt::Display for Error {
             Self::Unsupported => "not supported",
             Self::TooLarge => "too large",
             Self::NoSpace => "no space left",
+            Self::Quota => "the quota is exceeded",
             Self::BadHandle => "no such open file",
             Self::Failed => "the store failed or did not answer in time",
             Self::NoAttribute => "no such attribute",

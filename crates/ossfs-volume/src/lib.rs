@@ -17,6 +17,7 @@ mod write;
 pub use api::*;
 pub use errors::{Error, Result};
 pub use format::MimeTypes;
+pub use ops::{Synced, Syncing};
 pub use options::VolumeOptions;
 
 use crate::core::Core;

@@ -8,7 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
@@ -23,7 +23,7 @@ const FILE_MODE: u32 = 0o640;
 #[derive(Debug)]
 enum Destination {
     Terminal,
-    File(File),
+    File(File, PathBuf),
     System(UnixDatagram),
     Nowhere,
 }
@@ -33,14 +33,30 @@ static DESTINATION: RwLock<Destination> = RwLock::new(Destination::Terminal);
 /// Begins to log what `filter` lets through, to `file` or to standard error.
 pub(crate) fn start(filter: EnvFilter, file: Option<&Path>) -> Result<()> {
     if let Some(path) = file {
-        let opened = OpenOptions::new().append(true).create(true).mode(FILE_MODE).open(path);
-        let file = opened.with_context(|| format!("cannot write the log file {}", path.display()))?;
-        set(Destination::File(file));
+        let opened = open(path).with_context(|| format!("cannot write the log file {}", path.display()))?;
+        set(Destination::File(opened, path.to_owned()));
     }
     let colours = file.is_none() && std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(Output).init();
     log_panics();
     Ok(())
+}
+
+fn open(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(FILE_MODE).open(path)
+}
+
+/// Goes on in a new file of the same name: somebody has moved the old one away. Returns whether the log goes to a file.
+pub(crate) fn reopen() -> bool {
+    let path = match &*DESTINATION.read().unwrap_or_else(PoisonError::into_inner) {
+        Destination::File(_, path) => path.clone(),
+        Destination::Terminal | Destination::System(_) | Destination::Nowhere => return false,
+    };
+    match open(&path) {
+        Ok(file) => set(Destination::File(file, path)),
+        Err(error) => tracing::error!("the log goes on in the old file: {}: {error}", path.display()),
+    }
+    true
 }
 
 /// A panic is written to standard error, and where that leads nowhere, to the log.
@@ -103,7 +119,7 @@ impl Write for Line {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
         match &*DESTINATION.read().unwrap_or_else(PoisonError::into_inner) {
             Destination::Terminal => std::io::stderr().write_all(line)?,
-            Destination::File(file) => (&*file).write_all(line)?,
+            Destination::File(file, _) => (&*file).write_all(line)?,
             Destination::System(datagrams) => {
                 // A full or restarted system log loses lines; there is nowhere to complain.
                 let _ = datagrams.send(&system_line(self.severity, std::process::id(), line));
@@ -142,6 +158,23 @@ mod tests {
     fn the_system_log_is_told_who_speaks_and_how_bad_it_is() {
         assert_eq!(system_line(severity(Level::ERROR), 7, b"it broke\n"), b"<27>ossfs[7]: it broke");
         assert_eq!(system_line(severity(Level::DEBUG), 7, b"detail"), b"<31>ossfs[7]: detail");
+    }
+
+    #[test]
+    fn a_log_that_was_moved_away_goes_on_in_a_new_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        set(Destination::File(open(&path).unwrap(), path.clone()));
+        let mut line = Line { severity: severity(Level::INFO) };
+        line.write_all(b"before\n").unwrap();
+        std::fs::rename(&path, folder.path().join("log.1")).unwrap();
+        line.write_all(b"between\n").unwrap();
+        assert!(reopen());
+        line.write_all(b"after\n").unwrap();
+        set(Destination::Terminal);
+        assert!(!reopen());
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "after\n");
+        assert_eq!(std::fs::read_to_string(folder.path().join("log.1")).unwrap(), "before\nbetween\n");
     }
 
     #[test]

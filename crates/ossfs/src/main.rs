@@ -18,6 +18,7 @@ use tracing_subscriber::EnvFilter;
 const USAGE: &str = "\
 ossfs [mount] BUCKET[:/PREFIX] MOUNTPOINT -ourl=ENDPOINT [-o OPTION[=VALUE],…] [-f] [-d]
        ossfs umount MOUNTPOINT
+       ossfs sync MOUNTPOINT [PATH]
        ossfs sandbox [OPTIONS]";
 
 /// Mounts an Alibaba Cloud OSS bucket as a local directory, and serves one for tests.
@@ -45,6 +46,7 @@ enum Command {
     #[command(after_help = options::short_help(), after_long_help = options::long_help())]
     Mount(commands::mount::Arguments),
     Umount(commands::umount::Arguments),
+    Sync(commands::sync::Arguments),
     Sandbox(commands::sandbox::Arguments),
 }
 
@@ -54,6 +56,9 @@ fn main() -> ExitCode {
         Command::Mount(arguments) => commands::mount::run(arguments),
         Command::Umount(arguments) => {
             log_to_stderr().and_then(|()| commands::umount::run(&arguments)).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Sync(arguments) => {
+            log_to_stderr().and_then(|()| commands::sync::run(&arguments)).map(|()| ExitCode::SUCCESS)
         }
         Command::Sandbox(arguments) => {
             log_to_stderr().and_then(|()| commands::sandbox::run(arguments)).map(|()| ExitCode::SUCCESS)

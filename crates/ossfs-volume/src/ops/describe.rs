@@ -48,6 +48,7 @@ impl Core {
                     self.take_listing(id);
                     return Ok(());
                 }
+                Where::Object(_) if self.recall(id) => return Ok(()),
                 place => place,
             };
             let (asked, homes) = self.ask(|world| world.tree.node(id).map(|node| node.homes.clone()));

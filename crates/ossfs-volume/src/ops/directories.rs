@@ -115,6 +115,7 @@ fn dots(tree: &crate::tree::Tree, directory: NodeId, offset: u64) -> Vec<Directo
 impl Core {
     /// Waits until the bucket shows nothing any more at names that a directory has lost.
     async fn cleared(&self, directory: NodeId) -> Result<()> {
+        let mut patience = self.patience();
         loop {
             let progress = self.progress.notified();
             tokio::pin!(progress);
@@ -122,7 +123,7 @@ impl Core {
             if !self.world().tree.has_leftovers(directory) {
                 return Ok(());
             }
-            self.as_long_as_it_gets_on(progress).await.ok_or(Error::Failed)?;
+            patience.wait(progress).await.ok_or(Error::Failed)?;
         }
     }
 

@@ -11,12 +11,16 @@ mod files;
 mod list;
 mod lookup;
 mod names;
+mod recall;
 mod special;
 mod staging;
 mod status;
+mod sync;
 mod times;
 mod write;
 mod xattrs;
+
+pub use sync::{Synced, Syncing};
 
 use crate::core::Core;
 use crate::errors::{Error, Result};

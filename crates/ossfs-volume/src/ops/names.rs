@@ -6,6 +6,7 @@ use super::{LOOKS_MAX, store_error};
 use crate::core::{Core, World};
 use crate::errors::{Error, Result};
 use crate::format::{HIDDEN_DIRECTORY, SYMLINK_TARGET_BYTES_MAX};
+use crate::settle::Act;
 use crate::tree::{Gone, NewNode, Node};
 use crate::{Caller, NodeAttributes, Volume};
 use ossfs_ledger::{Ident, NodeId};
@@ -14,7 +15,7 @@ use ossfs_types::limits::KEY_BYTES_MAX;
 use ossfs_types::{Attributes, FileKind, Key, MODE_PERMISSION_BITS, Prefix};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use tokio::time::Instant;
 
 /// What is to be made.
@@ -112,6 +113,8 @@ impl Volume {
     ) -> Result<()> {
         let core = &self.core;
         core.writable()?;
+        core.may(Act::Delete, parent)?;
+        core.may(Act::Move, new_parent)?;
         let name = core.valid_name(parent, name)?;
         let new_name = core.valid_name(new_parent, new_name)?;
         if new_parent == NodeId::ROOT && new_name == HIDDEN_DIRECTORY {
@@ -241,7 +244,7 @@ impl Core {
 
     async fn remove(&self, parent: NodeId, name: &OsStr, directory: bool) -> Result<()> {
         self.writable()?;
-        self.may_delete()?;
+        self.may(Act::Delete, parent)?;
         let name = self.valid_name(parent, name)?;
         for _ in 0..LOOKS_MAX {
             let id = match self.resolve_name(parent, name).await? {
@@ -284,12 +287,6 @@ impl Core {
             }
         }
         Err(Error::Failed)
-    }
-
-    /// Fails early where the store has refused for good to delete, for as long as what it says is believed.
-    fn may_delete(&self) -> Result<()> {
-        let refused = *self.deletion_refused.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.time_left(refused, self.options.metadata_ttl).is_zero() { Ok(()) } else { Err(Error::Denied) }
     }
 
     /// What was known of a name was wrong: it is asked again.

@@ -2,6 +2,7 @@
 
 use crate::core::{Core, World};
 use crate::errors::{Error, Result};
+use crate::settle::Patience;
 use crate::tree::Gone;
 use crate::write::Content;
 use crate::{HandleId, Volume};
@@ -54,6 +55,7 @@ impl Volume {
         if offset.saturating_add(len as u64) > OBJECT_BYTES_MAX {
             return Err(Error::TooLarge);
         }
+        let mut patience = None;
         loop {
             let moved = core.room.notified();
             tokio::pin!(moved);
@@ -74,7 +76,10 @@ impl Volume {
                         return Err(Error::NoSpace);
                     }
                 }
-                Change::Full => core.wait_for_room(moved).await?,
+                Change::Full => {
+                    let patience = patience.get_or_insert_with(|| core.patience());
+                    core.wait_for_room(moved, patience).await?;
+                }
             }
         }
     }
@@ -82,16 +87,20 @@ impl Volume {
 
 impl Core {
     /// The memory is full: waits until bytes have left it, as long as they do, or moves some to where they are staged.
-    async fn wait_for_room(self: &Arc<Self>, moved: impl Future<Output = ()>) -> Result<()> {
+    async fn wait_for_room(
+        self: &Arc<Self>,
+        moved: impl Future<Output = ()>,
+        patience: &mut Patience<'_>,
+    ) -> Result<()> {
         tokio::pin!(moved);
         let uploads = self.make_room();
-        if uploads && self.while_it_gets_on(UPLOAD_PATIENCE, moved.as_mut()).await.is_some() {
+        if uploads && self.patience_of(UPLOAD_PATIENCE).wait(moved.as_mut()).await.is_some() {
             return Ok(());
         }
         let spilled = self.spill(None).await;
         match spilled {
             Ok(true) => Ok(()),
-            _ if uploads && self.as_long_as_it_gets_on(moved).await.is_some() => Ok(()),
+            _ if uploads && patience.wait(moved).await.is_some() => Ok(()),
             Ok(false) if uploads => {
                 tracing::warn!("nothing could be uploaded in time: a write fails");
                 Err(Error::Failed)

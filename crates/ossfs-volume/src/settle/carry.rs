@@ -57,6 +57,7 @@ impl Core {
                     if !self.change(|world| world.tree.take_back(&order)) {
                         return self.give_up(&order, &error);
                     }
+                    self.note_refused_move(&order.key, &error);
                     return tracing::error!(%error, "a renamed file has its old name again: the bucket refuses to copy it");
                 }
                 Outcome::Failed(error) => return self.give_up(&order, &error),
@@ -106,7 +107,7 @@ impl Core {
         if let Some(node) = world.tree.node_mut(id) {
             node.urgent &= waited_for;
         }
-        self.progress.notify_waiters();
+        self.got_on();
     }
 
     /// Sends one order's requests.
@@ -291,7 +292,9 @@ impl Core {
         let options = PutOptions { metadata: self.metadata(order).await?, headers: self.write_headers(order) };
         let size = payload.len();
         let crc64 = payload.crc64();
-        let written = self.store.put(&order.key, payload, &options).await?;
+        let counted = payload.clone();
+        let put = self.store.put(&order.key, payload, &options).await;
+        let written = put.inspect_err(|_| counted.uncount())?;
         Ok(Ident { etag: written.etag, size, crc64: written.crc64.or(Some(crc64)), last_modified: None })
     }
 

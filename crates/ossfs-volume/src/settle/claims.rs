@@ -1,7 +1,7 @@
 //! Renamed directories: what still lies under their old keys is recorded, a page at a time, and so moved.
 
 use crate::core::Core;
-use crate::tree::{Owner, Sighting, Work};
+use crate::tree::{Failure, Owner, Sighting, Work};
 use ossfs_store::{Error, Kind, ListRequest};
 use ossfs_types::{Key, Prefix};
 use std::sync::Arc;
@@ -58,13 +58,27 @@ impl Core {
                         Ok(PageEnd::Last) => PAUSE,
                         Err(error) => {
                             tracing::warn!(%error, prefix = &**prefix, "a renamed directory waits to be moved");
-                            PAUSE * 5
+                            self.note_claim_failure(prefix, &error)
                         }
                     }
                 }
             };
             return self.queue.push_at(Work::Claim(prefix.clone()), Instant::now() + pause);
         }
+    }
+
+    /// Notes that what lies under a claim could not be seen. Returns how long to wait before it is tried again.
+    fn note_claim_failure(&self, prefix: &Arc<str>, error: &Error) -> Duration {
+        self.change(|world| {
+            let (tree, now) = (&mut world.tree, Instant::now());
+            let errno = crate::Error::of(error);
+            let failure = Failure::after(tree.claim_failures.get(prefix), errno, error.to_string(), now);
+            let pause = failure.retry_at - now;
+            if tree.claim(prefix).is_some() {
+                tree.claim_failures.insert(prefix.clone(), failure);
+            }
+            pause
+        })
     }
 
     /// Records one page of what a claim owns. `clean` becomes false if there was anything.
@@ -80,6 +94,9 @@ impl Core {
         let under = Prefix::parse(prefix).map_err(|error| Error::new(Kind::Invalid, "list", error.to_string()))?;
         let request = ListRequest { start_after: cursor.as_deref().map(str::to_owned), ..ListRequest::all(under) };
         let page = self.store.list(&request).await;
+        if page.is_ok() {
+            self.got_on();
+        }
         self.change(|world| {
             let tree = &mut world.tree;
             page.map(|page| {
@@ -101,6 +118,7 @@ impl Core {
                     }
                 }
                 tree.set_claim_cursor(prefix, after.filter(|_| !ended));
+                tree.claim_failures.remove(prefix);
                 if ended { PageEnd::Last } else { PageEnd::More }
             })
         })

@@ -4,13 +4,7 @@ use super::plan::{Order, legacy_marker};
 use crate::tree::{Failure, Tree};
 use ossfs_ledger::{Expect, Ident, IntentKind, NodeId};
 use ossfs_types::{FileKind, Key};
-use std::time::Duration;
 use tokio::time::Instant;
-
-/// The first pause after a failure; it doubles.
-const PAUSE_FIRST: Duration = Duration::from_millis(500);
-/// No pause is longer.
-const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 impl Tree {
     /// The object of an order is in the bucket.
@@ -120,12 +114,14 @@ impl Tree {
         self.set_intent(&order.key, Some(order.intent.clone()));
     }
 
-    /// Something failed for a node; it is tried again after a pause.
-    pub(crate) fn failed(&mut self, id: NodeId, error: crate::Error, message: String, now: Instant) {
-        let Some(node) = self.node_mut(id) else { return };
-        let attempts = node.failure.as_ref().map_or(0, |failure| failure.attempts) + 1;
-        let pause = PAUSE_FIRST.saturating_mul(1 << attempts.min(16).saturating_sub(1)).min(PAUSE_MAX);
-        node.failure = Some(Failure { error, message, attempts, retry_at: now + pause });
+    /// Something failed for a node; it is tried again after a pause. Returns the nodes that wait for it.
+    pub(crate) fn failed(&mut self, id: NodeId, error: crate::Error, message: String, now: Instant) -> Vec<NodeId> {
+        let blocked = self.blocked_by(id);
+        self.wake_waiting_for(id);
+        let Some(node) = self.node_mut(id) else { return blocked };
+        node.failure = Some(Failure::after(node.failure.as_ref(), error, message, now));
+        self.failing.insert(id);
+        blocked
     }
 
     /// The object that holds a node's content, or was to be described, is another one now: an outsider's.

@@ -1,10 +1,22 @@
-//! What is to be settled: each thing once, some of it later, so many at a time.
+//! What is to be settled: each thing once, some of it later, so many at a time. Deletions are gathered, because a thousand
+//! of them are one request.
 
+use super::gathered::Gathered;
 use crate::tree::Work;
+use ossfs_types::Key;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
+
+/// What is given out at a time.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Job {
+    /// A node or a claim.
+    One(Work),
+    /// The tombstones at these keys, in their order.
+    Tombs(Vec<Key>),
+}
 
 /// Work that waits. Bounded by what there is: each thing is in it once.
 #[derive(Debug)]
@@ -21,6 +33,7 @@ struct State {
     running: HashSet<Work>,
     /// Of what is running, what is to be looked at once more.
     again: HashSet<Work>,
+    tombs: Gathered,
     later: BTreeMap<(Instant, u64), Work>,
     /// Where in `later` a work is: once.
     due: HashMap<Work, (Instant, u64)>,
@@ -30,7 +43,9 @@ struct State {
 
 impl State {
     fn push(&mut self, work: Work, first: bool) {
-        if self.running.contains(&work) {
+        if let Work::Tomb(key) = work {
+            self.tombs.add(key, Instant::now());
+        } else if self.running.contains(&work) {
             self.again.insert(work);
         } else if self.waiting.insert(work.clone()) {
             if first { self.ready.push_front(work) } else { self.ready.push_back(work) }
@@ -53,13 +68,22 @@ impl Queue {
 
     pub(crate) fn push(&self, work: impl IntoIterator<Item = Work>) {
         let mut state = self.state();
-        let before = state.ready.len();
+        let before = (state.ready.len(), state.tombs.len());
         work.into_iter().for_each(|work| state.push(work, false));
-        let more = state.ready.len() != before;
+        let more = (state.ready.len(), state.tombs.len()) != before;
         drop(state);
         if more {
             self.changed.notify_one();
         }
+    }
+
+    /// These tombstones, which were pushed, do not wait for others: their objects were seen just now.
+    pub(crate) fn hurry(&self, keys: Vec<Key>) {
+        if keys.is_empty() {
+            return;
+        }
+        self.state().tombs.hurry(keys);
+        self.changed.notify_one();
     }
 
     /// Somebody waits for it.
@@ -96,7 +120,7 @@ impl Queue {
     }
 
     /// The next thing to do; `None` once the queue is closed.
-    pub(super) async fn next(&self) -> Option<Work> {
+    pub(super) async fn next(&self) -> Option<Job> {
         loop {
             let due = {
                 let mut state = self.state();
@@ -112,12 +136,16 @@ impl Queue {
                     state.due.remove(&work);
                     state.push(work, false);
                 }
+                if let Some(keys) = state.tombs.take(now) {
+                    return Some(Job::Tombs(keys));
+                }
                 if let Some(work) = state.ready.pop_front() {
                     state.waiting.remove(&work);
                     state.running.insert(work.clone());
-                    return Some(work);
+                    return Some(Job::One(work));
                 }
-                state.later.first_key_value().map(|((when, _), _)| *when)
+                let later = state.later.first_key_value().map(|((when, _), _)| *when);
+                later.into_iter().chain(state.tombs.due()).min()
             };
             match due {
                 Some(due) => tokio::select! {
@@ -130,8 +158,16 @@ impl Queue {
     }
 
     /// The work was done, as far as it could be.
-    pub(super) fn done(&self, work: &Work) {
+    pub(super) fn done(&self, job: &Job) {
         let mut state = self.state();
+        let work = match job {
+            Job::One(work) => work,
+            Job::Tombs(_) => {
+                state.tombs.ended();
+                drop(state);
+                return self.changed.notify_one();
+            }
+        };
         state.running.remove(work);
         if state.again.remove(work) {
             state.push(work.clone(), false);

@@ -1,6 +1,7 @@
 //! The dispatcher, and the task that settles one node.
 
 use super::plan::Step;
+use super::queue::Job;
 use crate::core::{Core, World};
 use crate::errors::{Error, Result};
 use crate::tree::Work;
@@ -22,15 +23,16 @@ pub(crate) fn spawn(core: &Arc<Core>) {
     tokio::spawn(async move {
         loop {
             let permit = core.queue.permits.clone().acquire_owned().await;
-            let Some(work) = core.queue.next().await else { return };
+            let Some(job) = core.queue.next().await else { return };
             let core = core.clone();
             tokio::spawn(async move {
-                match &work {
-                    Work::Node(id) => core.settle_node(*id).await,
-                    Work::Tomb(key) => core.delete_tomb(key).await,
-                    Work::Claim(prefix) => core.drain_claim(prefix).await,
+                match &job {
+                    Job::One(Work::Node(id)) => core.settle_node(*id).await,
+                    Job::One(Work::Claim(prefix)) => core.drain_claim(prefix).await,
+                    Job::One(Work::Tomb(key)) => core.delete_tombs(vec![key.clone()]).await,
+                    Job::Tombs(keys) => core.delete_tombs(keys.clone()).await,
                 }
-                core.queue.done(&work);
+                core.queue.done(&job);
                 core.progress.notify_waiters();
                 drop(permit);
             });
@@ -123,11 +125,11 @@ impl Core {
                 },
                 Step::Unreachable => {
                     let message = "its key would be longer than 1,023 bytes".to_owned();
-                    self.change(|world| world.tree.failed(id, Error::NameTooLong, message, Instant::now()));
+                    self.note_failed(id, Error::NameTooLong, message);
                 }
                 Step::Lost => {
                     let message = "no object has its content any more".to_owned();
-                    self.change(|world| world.tree.failed(id, Error::Stale, message, Instant::now()));
+                    self.note_failed(id, Error::Stale, message);
                 }
                 Step::Run(order) => {
                     moved = true;
@@ -148,6 +150,7 @@ impl Core {
             world.tree.bury_if_free(id);
             world.tree.drop_if_unused(id);
             world.drop_content_of_gone(id);
+            world.tree.observe(id);
             world.answer_waiters(id);
         });
         // Who waits for room waited for this to move, even if it has made none.
@@ -190,7 +193,7 @@ impl Core {
             return Ok(());
         }
         self.queue.push_first(Work::Node(id));
-        match self.as_long_as_it_gets_on(answered).await {
+        match self.patience().wait(answered).await {
             Some(answer) => answer.unwrap_or(Err(Error::Failed)),
             None => Err(Error::Failed),
         }
@@ -198,6 +201,7 @@ impl Core {
 
     /// Waits until it is known what became of an upload that a process before this one has begun.
     pub(crate) async fn upload_resolved(self: &Arc<Self>, id: NodeId) -> Result<()> {
+        let mut patience = self.patience();
         loop {
             let progress = self.progress.notified();
             tokio::pin!(progress);
@@ -205,7 +209,7 @@ impl Core {
             if self.world().tree.node(id).is_none_or(|node| !node.inherited) {
                 return Ok(());
             }
-            self.as_long_as_it_gets_on(progress).await.ok_or(Error::Failed)?;
+            patience.wait(progress).await.ok_or(Error::Failed)?;
         }
     }
 
@@ -214,6 +218,7 @@ impl Core {
         let failures =
             |world: &World| world.tree.node(id)?.failure.as_ref().map(|failure| (failure.attempts, failure.error));
         let before = failures(&self.world()).map_or(0, |(attempts, _)| attempts);
+        let mut patience = self.patience();
         loop {
             let progress = self.progress.notified();
             tokio::pin!(progress);
@@ -227,14 +232,20 @@ impl Core {
                     return Err(error);
                 }
             }
-            self.as_long_as_it_gets_on(progress).await.ok_or(Error::Failed)?;
+            patience.wait(progress).await.ok_or(Error::Failed)?;
         }
     }
 
     /// Notes that something could not be done for a node.
     pub(super) fn note_failure(&self, id: NodeId, error: &ossfs_store::Error) {
         tracing::warn!(%error, "not settled");
-        let errno = Error::of_store(error.kind());
-        self.change(|world| world.tree.failed(id, errno, error.to_string(), Instant::now()));
+        self.note_failed(id, Error::of(error), error.to_string());
+    }
+
+    fn note_failed(&self, id: NodeId, error: Error, message: String) {
+        self.change(|world| {
+            let blocked = world.tree.failed(id, error, message, Instant::now());
+            world.fail_waiters(&blocked, error);
+        });
     }
 }

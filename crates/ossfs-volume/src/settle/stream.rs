@@ -121,10 +121,15 @@ impl Core {
     async fn upload_part(&self, upload: &Upload, number: PartNumber, extents: &[Extent]) -> Result<ossfs_store::Part> {
         let _room = self.room_for_staged(extents).await;
         let payload = self.gather(extents, None).await?;
-        self.store.upload_part(upload, number, payload).await
+        let counted = payload.clone();
+        let sent = self.store.upload_part(upload, number, payload).await;
+        sent.inspect_err(|_| counted.uncount())
     }
 
     fn part_ended(&self, id: NodeId, upload: &Upload, index: usize, sent: Result<ossfs_store::Part>) {
+        if sent.is_ok() {
+            self.got_on();
+        }
         self.change(|world| {
             world.with_content(id, |content| {
                 let stream = content.stream.as_mut().filter(|stream| stream.upload.as_ref() == Some(upload));

@@ -202,13 +202,15 @@ impl Core {
                 let extents = extents.in_range(range);
                 let _room = self.room_for_staged(&extents).await;
                 let payload = self.gather(&extents, base).await?;
-                self.store.upload_part(upload, number, payload).await
+                let counted = payload.clone();
+                let sent = self.store.upload_part(upload, number, payload).await;
+                sent.inspect(|_| self.got_on()).inspect_err(|_| counted.uncount())
             }
             Part::Copy(range) => {
                 let lacking = || Error::new(Kind::NotFound, "settle", "the version before is gone");
                 let (key, ident) = base.ok_or_else(lacking)?;
                 let source = store::CopySource { key: key.clone(), if_match: Some(ident.etag.clone()) };
-                self.store.upload_part_copy(upload, number, &source, range).await
+                self.store.upload_part_copy(upload, number, &source, range).await.inspect(|_| self.got_on())
             }
         }
     }

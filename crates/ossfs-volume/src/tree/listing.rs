@@ -248,6 +248,24 @@ impl Tree {
         }
     }
 
+    /// An object that was thought to be gone is there: the nearest directory above it that is known is listed anew.
+    pub(crate) fn show_again(&mut self, key: &Key) {
+        let place = self.place(key.as_str()).into_owned();
+        let mut path = place.as_str();
+        while let Some(slash) = path.trim_end_matches('/').rfind('/') {
+            path = &place[..=slash];
+            if self.at_path(path).is_some() {
+                break;
+            }
+        }
+        let above = if path == place { "" } else { path };
+        let directory = self.at_path(above).or(Some(NodeId::ROOT)).and_then(|id| self.node_mut(id)?.directory.as_mut());
+        if let Some(directory) = directory {
+            directory.complete = None;
+            directory.missing.clear();
+        }
+    }
+
     /// A node without records is not there any more.
     pub(crate) fn vanish(&mut self, id: NodeId, parent: NodeId, name: &str) {
         self.detach(id, parent, name);

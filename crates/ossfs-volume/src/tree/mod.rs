@@ -8,6 +8,7 @@
 //! * [`owner`](Tree::owner) alone says whose a key is.
 
 mod change;
+mod failure;
 mod leftovers;
 mod listing;
 mod node;
@@ -16,8 +17,9 @@ mod sequence;
 mod sighting;
 
 pub(crate) use change::{Gone, NewNode};
+pub(crate) use failure::Failure;
 pub(crate) use listing::Listed;
-pub(crate) use node::{Failure, Foreign, Node};
+pub(crate) use node::{Foreign, Node};
 pub(crate) use owner::Owner;
 pub(crate) use sequence::Sequence;
 pub(crate) use sighting::{Sighting, ident_of, ident_of_stat};
@@ -47,6 +49,14 @@ pub(crate) struct Tree {
     pub(crate) quarantine: HashMap<Key, Instant>,
     /// When an object that is garbage was last seen to be the one that is meant.
     pub(crate) verified: HashMap<Key, Instant>,
+    /// Tombstones whose objects could not be deleted so far.
+    pub(crate) tomb_failures: BTreeMap<Key, Failure>,
+    /// Claims under which could not be looked so far.
+    pub(crate) claim_failures: BTreeMap<Arc<str>, Failure>,
+    /// Nodes that are not settled.
+    pub(crate) unsettled: HashSet<NodeId>,
+    /// Has every recorded node that has a failure; others too, until somebody looks.
+    pub(crate) failing: BTreeSet<NodeId>,
     sequences: Sequences,
     /// Where the ledger is behind.
     touched: BTreeSet<RecordKey>,
@@ -87,6 +97,10 @@ impl Tree {
             busy: HashSet::new(),
             quarantine: HashMap::new(),
             verified: HashMap::new(),
+            tomb_failures: BTreeMap::new(),
+            claim_failures: BTreeMap::new(),
+            unsettled: HashSet::new(),
+            failing: BTreeSet::new(),
             sequences: Sequences::default(),
             touched: BTreeSet::new(),
             draining: HashSet::new(),
@@ -221,6 +235,11 @@ impl Tree {
         self.draining.len()
     }
 
+    /// Whether a node was recorded only to be moved, and is not there yet.
+    pub(crate) fn drains(&self, id: NodeId) -> bool {
+        self.draining.contains(&id)
+    }
+
     /// A node was recorded only to be moved.
     pub(crate) fn begin_draining(&mut self, id: NodeId) {
         self.draining.insert(id);
@@ -235,7 +254,7 @@ impl Tree {
         self.claims.iter()
     }
 
-    pub(crate) fn tombs(&self) -> impl Iterator<Item = (&Key, &Tomb)> {
+    pub(crate) fn tombs(&self) -> impl ExactSizeIterator<Item = (&Key, &Tomb)> {
         self.tombs.iter()
     }
 
@@ -279,6 +298,11 @@ impl Tree {
                 // It may only have been kept for this one.
                 self.work.push(Work::Node(parent));
             }
+            if node.names.is_empty() && node.opens > 0 {
+                // Whoever waits for it to move away would wait until it is closed.
+                let keys: Vec<Key> = node.keys().cloned().collect();
+                keys.iter().for_each(|key| self.wake(key));
+            }
         }
     }
 
@@ -318,6 +342,12 @@ impl Tree {
         }
     }
 
+    /// The nodes that wait for something to change at a key.
+    pub(crate) fn nodes_waiting_for(&self, key: &Key) -> impl Iterator<Item = NodeId> {
+        let waiting = self.waiting.get(key).into_iter().flatten();
+        waiting.filter_map(|work| if let Work::Node(id) = work { Some(*id) } else { None })
+    }
+
     /// Something has changed at a key.
     pub(crate) fn wake(&mut self, key: &Key) {
         self.work.extend(self.waiting.remove(key).into_iter().flatten());
@@ -353,6 +383,7 @@ impl Tree {
             None => {
                 self.tombs.remove(key);
                 self.verified.remove(key);
+                self.tomb_failures.remove(key);
             }
         }
         self.mutated(key);
@@ -362,6 +393,7 @@ impl Tree {
     pub(crate) fn set_claim(&mut self, prefix: &str, claim: Option<Claim>) {
         let prefix: Arc<str> = prefix.into();
         self.touched.insert(RecordKey::Claim(prefix.clone()));
+        self.claim_failures.remove(&prefix);
         if let Some(old) = self.claims.remove(&prefix) {
             if let Some(node) = self.nodes.get_mut(&old.directory) {
                 node.claims.retain(|claim| *claim != prefix);

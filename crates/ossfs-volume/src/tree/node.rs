@@ -1,5 +1,6 @@
 //! Nodes: what is known of a file, directory or symlink, and what it is to become.
 
+use super::Failure;
 use crate::format::Described;
 use crate::write::Durable;
 use ossfs_ledger::{Ident, Name, NodeId, NodeRecord};
@@ -87,16 +88,6 @@ pub(crate) struct Node {
     pub failure: Option<Failure>,
     /// Of directories.
     pub directory: Option<Box<Directory>>,
-}
-
-/// What was tried and failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Failure {
-    pub error: crate::Error,
-    pub message: String,
-    pub attempts: u32,
-    /// Not tried again before.
-    pub retry_at: Instant,
 }
 
 /// The names in a directory, as far as they are known.
@@ -188,6 +179,11 @@ impl Node {
     /// Any object that is this node's content, whole and up to date.
     pub(crate) fn any_valid_home(&self) -> Option<&(Key, Ident)> {
         self.homes.iter().find(|(_, ident)| self.current.as_ref() == Some(ident))
+    }
+
+    /// The keys that others may have to wait for.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.homes.iter().map(|(key, _)| key).chain(&self.intent).chain(&self.hide)
     }
 
     pub(crate) fn home(&self, key: &Key) -> Option<&Ident> {

@@ -4,6 +4,7 @@
 
 mod attributes;
 mod basics;
+mod deletions;
 mod histories;
 mod ledgers;
 mod lessons;
@@ -11,7 +12,9 @@ mod model;
 mod mount;
 mod moves;
 mod outsiders;
+mod recalling;
 mod staging;
 mod strangers;
+mod syncing;
 mod tales;
 mod weather;

@@ -174,7 +174,7 @@ async fn staged_bytes_that_are_damaged_are_an_error_of_their_file_alone() {
     assert_eq!(mount.object("good").await, b"good");
     let unsettled = mount.volume.unsettled();
     assert!(
-        matches!(&unsettled.failures[..], [(path, why)] if path == "bad" && why.contains("damaged")),
+        matches!(&unsettled.failures[..], [bad] if bad.path == "bad" && bad.reason.contains("damaged")),
         "{unsettled:?}"
     );
     assert!(mount.bucket.head(&Key::parse("bad").unwrap()).await.is_err());
@@ -214,7 +214,7 @@ async fn what_was_written_over_a_version_that_is_gone_is_kept_and_not_mixed() {
         mount.crash();
         tokio::time::sleep(Duration::from_secs(60)).await;
         let unsettled = mount.volume.unsettled();
-        assert!(matches!(&unsettled.failures[..], [(path, _)] if path == "f"), "{unsettled:?}");
+        assert!(matches!(&unsettled.failures[..], [failure] if failure.path == "f"), "{unsettled:?}");
         assert_eq!(unsettled.bytes, 1);
         let objects = mount.objects().await;
         assert_eq!(objects.get("f").map(Vec::as_slice), replaced.then_some(&b"theirs"[..]));
@@ -451,7 +451,7 @@ async fn a_refused_upload_of_what_was_closed_is_kept_and_named() {
     mount.store.forbid(Some(("Put", Kind::Denied)));
     mount.write("g", b"kept").await.unwrap();
     tokio::time::sleep(Duration::from_secs(60)).await;
-    assert!(matches!(&mount.volume.unsettled().failures[..], [(path, _)] if path == "g"));
+    assert!(matches!(&mount.volume.unsettled().failures[..], [failure] if failure.path == "g"));
     mount.crash();
     assert_eq!(mount.read("g").await.unwrap(), b"kept");
     mount.store.forbid(None);

@@ -42,6 +42,8 @@ struct State {
     forbidden: Option<(&'static str, Kind)>,
     /// Whoever asked is gone: nothing is answered any more.
     severed: bool,
+    /// Nothing under this prefix may be deleted.
+    kept: Option<&'static str>,
     /// Requests under way.
     in_flight: usize,
     notes: Option<Arc<Mutex<Vec<String>>>>,
@@ -66,6 +68,7 @@ impl Weather {
             dead: false,
             forbidden: None,
             severed: false,
+            kept: None,
             in_flight: 0,
             notes: None,
             page_entries_max: usize::MAX,
@@ -107,6 +110,19 @@ impl Weather {
     /// Refuses an operation for good.
     pub(crate) fn forbid(&self, forbidden: Option<(&'static str, Kind)>) {
         self.state.lock().unwrap().forbidden = forbidden;
+    }
+
+    /// Refuses for good to delete what begins like this, and whatever is to be deleted in one request with it.
+    pub(crate) fn keep(&self, prefix: Option<&'static str>) {
+        self.state.lock().unwrap().kept = prefix;
+    }
+
+    fn may_delete(&self, keys: &[Key]) -> Result<()> {
+        let kept = self.state.lock().unwrap().kept;
+        match kept.is_some_and(|kept| keys.iter().any(|key| key.as_str().starts_with(kept))) {
+            true => Err(Error::new(Kind::Denied, "Delete", "it is to be kept")),
+            false => Ok(()),
+        }
     }
 
     pub(crate) fn die(&self, dead: bool) {
@@ -300,11 +316,24 @@ impl ObjectStore for Weather {
             let key = key.clone();
             Some(Box::pin(async move { drop(inner.delete(&key).await) }))
         };
-        self.pass("Delete", key.as_str(), true, 0, late, async || self.inner.delete(key).await).await
+        let act = async || match self.may_delete(std::slice::from_ref(key)) {
+            Ok(()) => self.inner.delete(key).await,
+            Err(error) => Err(error),
+        };
+        self.pass("Delete", key.as_str(), true, 0, late, act).await
     }
 
     async fn delete_many(&self, keys: &[Key]) -> Result<Vec<Key>> {
-        self.pass("DeleteMany", "…", true, 0, None, async || self.inner.delete_many(keys).await).await
+        let late: Late = {
+            let inner = self.inner.clone();
+            let keys = keys.to_vec();
+            Some(Box::pin(async move { drop(inner.delete_many(&keys).await) }))
+        };
+        let act = async || match self.may_delete(keys) {
+            Ok(()) => self.inner.delete_many(keys).await,
+            Err(error) => Err(error),
+        };
+        self.pass("DeleteMany", &format!("{} keys", keys.len()), true, 0, late, act).await
     }
 
     async fn copy(&self, source: &CopySource, key: &Key, options: &CopyOptions) -> Result<Written> {

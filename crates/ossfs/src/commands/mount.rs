@@ -1,20 +1,25 @@
 //! `ossfs BUCKET MOUNTPOINT`, which is `ossfs mount`: from the command line to a mount that is sure to work.
 
 use crate::config::{self, Machine, MountConfig, Named, StateConfig};
-use crate::mounting::{Mounting, run_mount};
+use crate::mounting::{Mounting, Opened, run_mount};
 use crate::{log, options};
 use clap::Args;
-use ossfs_ledger::{Ledger, LmdbLedger, StateDirectory};
+use ossfs_ledger::{AttributeCache, FileCache, Ledger, LmdbLedger, StateDirectory};
 use ossfs_types::{Crc64, SystemClock};
 use ossfs_volume::{Volume, VolumeOptions};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 /// Where bytes are staged, in the state directory.
 const STAGING_DIRECTORY: &str = "staging";
+
+/// Where objects that were replaced go on costing money, files that stay open are settled so often, unless somebody says
+/// how often.
+const COSTLY_SETTLE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The command's arguments. Values of `-o` are for the table of options.
 #[derive(Debug, Args)]
@@ -66,19 +71,40 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// Checks that the bucket answers, and opens it as a volume, with what an earlier mount has left to do.
-async fn open(config: MountConfig, name: String) -> anyhow::Result<Volume> {
+async fn open(config: MountConfig, name: String) -> anyhow::Result<Opened> {
     let connected = config::connect(&config).await?;
     let state = match &config.state {
         StateConfig::Named(directory) => directory.clone(),
         StateConfig::Below(directory) => directory.join(name),
     };
     let identity = format!("{}/{}", config.bucket, config.prefix);
-    let ledger = open_ledger(&config, &StateDirectory::lock(&state)?, &identity)?;
+    let directory = StateDirectory::lock(&state)?;
+    let ledger = open_ledger(&config, &directory, &identity)?;
+    let cache = FileCache::new(&directory);
     for note in &config.notes {
         eprintln!("ossfs: note: {note}");
     }
-    let options = VolumeOptions { versioned: connected.versioned, ..config.volume };
-    Ok(Volume::open(Arc::new(connected.store), Arc::new(ledger), Arc::new(SystemClock), options)?)
+    let mut options = VolumeOptions { versioned: connected.versioned, ..config.volume };
+    if let (Some(why), false) = (connected.costly, config.settle_interval_typed) {
+        options.settle_interval = COSTLY_SETTLE_INTERVAL;
+        let seconds = COSTLY_SETTLE_INTERVAL.as_secs();
+        eprintln!(
+            "ossfs: note: {why}: files that stay open are uploaded every {seconds} s only; -osettle_interval=5 changes that"
+        );
+    }
+    let shown_as = attributes_identity(&identity, &options);
+    let volume = Volume::open(Arc::new(connected.store), Arc::new(ledger), Arc::new(SystemClock), options)?;
+    volume.recall(cache.take(&shown_as));
+    let known = volume.clone();
+    let at_end = move || cache.keep(&shown_as, &mut known.known_attributes().into_iter());
+    Ok(Opened { volume, at_end: Box::new(at_end) })
+}
+
+/// All that shows in the attributes of an object, besides the object itself.
+fn attributes_identity(identity: &str, options: &VolumeOptions) -> String {
+    let VolumeOptions { uid, gid, file_mode, trust_listing, .. } = options;
+    let version = env!("CARGO_PKG_VERSION");
+    format!("{identity} {version} {uid} {gid} {file_mode:o} {trust_listing}")
 }
 
 /// Opens the record of what is not in the bucket yet, and the place for its bytes.

@@ -1,22 +1,14 @@
 //! `ossfs umount`: unmounts, and waits until everything is in the bucket.
 
+use super::progress::{Progress, left_behind, tell_refused};
+use super::watched::{self, HANDSHAKE_INTERVAL, HANDSHAKE_WAIT, LINE_WAIT, Watched};
 use crate::control::{Line, State, Status, Watch};
 use crate::lock::{self, Found};
 use crate::mount::{self, UnmountError, mountinfo};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
-use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-
-/// How long a line of the daemon, of which four come a second, is waited for at a time.
-const LINE_WAIT: Duration = Duration::from_secs(1);
-/// How long a daemon may take from its lock to its socket, and from its last word to its end.
-const HANDSHAKE_WAIT: Duration = Duration::from_secs(5);
-/// Between two looks at that.
-const HANDSHAKE_INTERVAL: Duration = Duration::from_millis(10);
-/// Between two lines of progress where they are not written over each other.
-const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Unmount, and wait until everything that was written is in the bucket
 ///
@@ -48,7 +40,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         _ => {}
     }
     // Before it is unmounted: a daemon with nothing left is gone at once.
-    let watched: Result<Vec<_>> = daemons.into_iter().map(watch).collect();
+    let watched: Result<Vec<_>> = daemons.into_iter().map(|found| watched::watch(found, Watch::start)).collect();
     let watched: Vec<_> = watched?.into_iter().flatten().collect();
     let was_dead = ours.is_some() && watched.is_empty() && mount::is_dead(&mountpoint);
     if ours.is_some() {
@@ -65,7 +57,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if watched.is_empty() {
         bail!("{shown} is unmounted, but its ossfs was not found: whether everything is in the bucket is not known");
     }
-    let mut progress = Progress::new(std::io::stderr().is_terminal());
+    let mut progress = Progress::new();
     let stuck_after = Duration::from_secs(arguments.timeout);
     let results: Vec<_> = watched.into_iter().map(|watch| wait(watch, stuck_after, &mut progress)).collect();
     progress.finish();
@@ -83,31 +75,6 @@ fn unmount(mountpoint: &Path) -> Result<()> {
     }
 }
 
-/// A daemon whose end is waited for.
-struct Watched {
-    found: Found,
-    pid: u32,
-    watch: Watch,
-}
-
-/// Begins to watch a daemon, unless it has ended meanwhile. At its beginning and its end it holds its lock and does not
-/// listen.
-fn watch(found: Found) -> Result<Option<Watched>> {
-    let pid = found.holder.as_ref().map_or(0, |holder| holder.pid);
-    let begun = Instant::now();
-    loop {
-        match Watch::start(&found.socket) {
-            Ok(watch) => return Ok(Some(Watched { found, pid, watch })),
-            Err(_) if !found.lives() => return Ok(None),
-            Err(error) if begun.elapsed() >= HANDSHAKE_WAIT => {
-                let socket = found.socket.display();
-                return Err(error).with_context(|| format!("ossfs (process {pid}) does not answer at {socket}"));
-            }
-            Err(_) => std::thread::sleep(HANDSHAKE_INTERVAL),
-        }
-    }
-}
-
 /// Waits for the end of a daemon that has said that it ends, so that a mount begun next need not wait.
 fn see_off(found: &Found) {
     let begun = Instant::now();
@@ -119,16 +86,20 @@ fn see_off(found: &Found) {
 fn wait(mut watched: Watched, stuck_after: Duration, progress: &mut Progress) -> Result<()> {
     let pid = watched.pid;
     let mut last: Option<Status> = None;
+    let mut measured = ossfs_volume::Progress::default();
     let mut since = Instant::now();
     loop {
         match watched.watch.next_line(LINE_WAIT)? {
             Line::Status(status) => {
-                if last.as_ref().is_none_or(|last| !last.is_as_far_as(&status)) {
+                let other_state = last.as_ref().is_none_or(|last| last.state != status.state);
+                if measured.got_on(&status.measure()) || other_state {
                     since = Instant::now();
                 }
                 match status.state {
                     State::Settled => {
                         see_off(&watched.found);
+                        progress.finish();
+                        tell_refused(&status);
                         return Ok(());
                     }
                     State::GaveUp => bail!("ossfs (process {pid}) gave up: {}", left_behind(&status)),
@@ -149,77 +120,5 @@ fn wait(mut watched: Watched, stuck_after: Duration, progress: &mut Progress) ->
                 stuck_after.as_secs()
             );
         }
-    }
-}
-
-/// What is not in the bucket, with the reasons, a line each.
-fn left_behind(status: &Status) -> String {
-    let mut text = format!("not in the bucket: {}", status.left());
-    for failure in &status.failures {
-        text.push_str(&format!("\n  {}: {}", failure.path, failure.reason));
-    }
-    let more = status.failures_total.saturating_sub(status.failures.len());
-    if more > 0 {
-        text.push_str(&format!("\n  and {more} more"));
-    }
-    text
-}
-
-/// What is left, on standard error: one line written over and over on a terminal, else one now and then.
-struct Progress {
-    terminal: bool,
-    shown: Option<Instant>,
-}
-
-impl Progress {
-    fn new(terminal: bool) -> Self {
-        Self { terminal, shown: None }
-    }
-
-    fn show(&mut self, status: &Status) {
-        // Nothing left, or not unmounted yet: not worth a line.
-        if status.is_settled() {
-            return;
-        }
-        let mut stderr = std::io::stderr();
-        let line = format!("uploading: {} left", status.left());
-        // Progress that nobody can read does not stop the wait.
-        if self.terminal {
-            let _ = write!(stderr, "\r\x1b[K{line}").and_then(|()| stderr.flush());
-            self.shown = Some(Instant::now());
-        } else if self.shown.is_none_or(|shown| shown.elapsed() >= PLAIN_INTERVAL) {
-            let _ = writeln!(stderr, "{line}");
-            self.shown = Some(Instant::now());
-        }
-    }
-
-    fn finish(&mut self) {
-        if self.terminal && self.shown.is_some() {
-            let _ = write!(std::io::stderr(), "\r\x1b[K");
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::control::Failure;
-
-    #[test]
-    fn what_stays_behind_is_listed() {
-        let failure = Failure { path: "/a/b".into(), reason: "denied".into() };
-        let status = Status {
-            pid: 1,
-            bucket: "demo".into(),
-            mountpoint: "/mnt".into(),
-            state: State::GaveUp,
-            nodes: 3,
-            tombstones: 0,
-            claims: 0,
-            bytes: 1024,
-            failures_total: 3,
-            failures: vec![failure],
-        };
-        assert_eq!(left_behind(&status), "not in the bucket: 3 files, 1.0 KiB\n  /a/b: denied\n  and 2 more");
     }
 }

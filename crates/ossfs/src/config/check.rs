@@ -32,6 +32,8 @@ pub(crate) struct Connected {
     /// Whether `forbid_overwrite` has no effect, as where versions are kept; also where OSS would not tell, because what
     /// relies on it would be unsafe.
     pub versioned: bool,
+    /// Why objects that were replaced go on costing money, if they do.
+    pub costly: Option<&'static str>,
 }
 
 /// Finds the credentials and asks the bucket. An error is one line that says what is wrong, where, and what to do.
@@ -45,7 +47,21 @@ pub(crate) async fn connect(config: &MountConfig) -> anyhow::Result<Connected> {
     let listing = ListRequest { entries_max: 1, ..ListRequest::all(config.prefix.clone()) };
     ask(|| asking.list(&listing)).await.map_err(told)?;
     let store = OssStore::new(options(config, config.http.clone(), config.retry), keeper, clock).map_err(told)?;
-    Ok(Connected { store, versioned: info.as_ref().is_none_or(|info| info.versioning != Versioning::Unversioned) })
+    let typed_class = config.volume.headers.storage_class.as_ref().and_then(|class| class.to_str().ok());
+    let costly = info.as_ref().and_then(|info| costly(info.versioning, typed_class.or(info.storage_class.as_deref())));
+    let versioned = info.as_ref().is_none_or(|info| info.versioning != Versioning::Unversioned);
+    Ok(Connected { store, versioned, costly })
+}
+
+/// Why objects that were replaced go on costing money, if they do.
+fn costly(versioning: Versioning, storage_class: Option<&str>) -> Option<&'static str> {
+    match (versioning, storage_class) {
+        (Versioning::Enabled, _) => Some("the bucket keeps every version"),
+        (_, None | Some("Standard")) => None,
+        (_, Some(_)) => {
+            Some("objects of this storage class cost for a month and more, though they are replaced before")
+        }
+    }
 }
 
 /// The credentials, and which they are; none for a public bucket.

@@ -62,6 +62,8 @@ pub(crate) struct MountConfig {
     pub staging_keeps_free: u64,
     /// How the file system behaves.
     pub volume: VolumeOptions,
+    /// Whether somebody said how often files that stay open are settled.
+    pub settle_interval_typed: bool,
     /// For stderr, once it is sure that the mount will work: each a sentence without `ossfs: note:` before it.
     pub notes: Vec<String>,
 }

@@ -119,6 +119,7 @@ pub(crate) fn resolve(named: &Named, typed: &Typed, machine: &Machine<'_>) -> an
         staging: absolute_of(typed.staging_dir.as_deref())?,
         staging_keeps_free: typed.ensure_diskfree.unwrap_or(ENSURE_DISKFREE_BYTES),
         volume: VolumeOptions { mime: mime_types(typed.mime.as_deref())?, ..volume },
+        settle_interval_typed: typed.settle_interval.is_some(),
         notes,
     })
 }

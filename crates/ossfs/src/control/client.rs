@@ -32,8 +32,18 @@ pub(crate) struct Watch {
 impl Watch {
     /// Asks the daemon at `socket` to tell how things are until it ends.
     pub(crate) fn start(socket: &Path) -> std::io::Result<Self> {
+        Self::ask(socket, &Request::Watch)
+    }
+
+    /// Asks the daemon at `socket` to tell how far what is at and below a path in the mount has come, until all of it is in
+    /// the bucket.
+    pub(crate) fn sync(socket: &Path, path: &str) -> std::io::Result<Self> {
+        Self::ask(socket, &Request::Sync { path: path.to_owned() })
+    }
+
+    fn ask(socket: &Path, request: &Request) -> std::io::Result<Self> {
         let mut stream = UnixStream::connect(socket)?;
-        let mut line = serde_json::to_vec(&Request::Watch)?;
+        let mut line = serde_json::to_vec(request)?;
         line.push(b'\n');
         stream.write_all(&line)?;
         Ok(Self { stream, pending: Vec::new() })

@@ -1,6 +1,7 @@
 //! Speaking with a daemon: a socket beside its lock file, a request a line, answers in lines of JSON.
 //!
-//! `{"request":"status"}` is answered once, `{"request":"settle"}` once everything is in the bucket, and
+//! `{"request":"sync","path":"a/b"}` is answered again and again until what was not in the bucket at and below the path is
+//! there, or is known never to come. `{"request":"status"}` is answered once, `{"request":"settle"}` once everything is in the bucket, and
 //! `{"request":"watch"}` again and again until the daemon ends: the last line tells how, and a connection that closes
 //! without such a line means that the daemon was killed.
 
@@ -10,14 +11,17 @@ mod server;
 pub(crate) use client::{Line, Watch};
 pub(crate) use server::{Server, Subject};
 
-use ossfs_volume::Unsettled;
+/// Looks how far a sync has come.
+pub(crate) type Look = Box<dyn FnMut() -> Synced + Send>;
+
+use ossfs_volume::{Synced, Trouble, Unsettled};
 use serde::{Deserialize, Serialize};
 
 /// Failures told at once, at most; their number is told too.
 const FAILURES_MAX: usize = 100;
 
 /// What is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "snake_case")]
 pub(crate) enum Request {
     /// How things are.
@@ -26,6 +30,11 @@ pub(crate) enum Request {
     Watch,
     /// How things are once everything is in the bucket.
     Settle,
+    /// How far what is not in the bucket now has come, again and again until all of it is there.
+    Sync {
+        /// At and below this path in the mount; everything, if it is empty.
+        path: String,
+    },
 }
 
 /// The life of a daemon.
@@ -75,10 +84,16 @@ pub(crate) struct Status {
     pub(crate) claims: u64,
     /// Bytes that are only here.
     pub(crate) bytes: u64,
+    /// Bytes that went on their way to the bucket since it was mounted.
+    pub(crate) sent: u64,
     /// Number of what could not be uploaded so far.
-    pub(crate) failures_total: usize,
+    pub(crate) failures_total: u64,
     /// The first of them.
     pub(crate) failures: Vec<Failure>,
+    /// What was taken back a short time ago, because the bucket refuses it.
+    pub(crate) refused: Vec<Failure>,
+    /// All that is left was tried in vain, and will not succeed by itself. Told of a sync.
+    pub(crate) is_hopeless: bool,
 }
 
 /// Something that could not be uploaded so far.
@@ -88,6 +103,24 @@ pub(crate) struct Failure {
     pub(crate) path: String,
     /// Why.
     pub(crate) reason: String,
+    /// What a person can do about it.
+    pub(crate) advice: String,
+    /// For how many seconds.
+    pub(crate) since_s: u64,
+}
+
+impl Failure {
+    fn of(trouble: Trouble) -> Self {
+        let Trouble { path, reason, advice, since } = trouble;
+        Self { path, reason, advice: advice.to_owned(), since_s: since.as_secs() }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { path, reason, advice, since_s } = self;
+        write!(f, "{path}: {reason} (for {since_s} s; {advice})")
+    }
 }
 
 impl Status {
@@ -96,10 +129,10 @@ impl Status {
         self.nodes == 0 && self.tombstones == 0 && self.claims == 0
     }
 
-    /// Whether nothing got on from this to `later`. The reasons of failures may change without any progress.
-    pub(crate) fn is_as_far_as(&self, later: &Self) -> bool {
-        let measure = |status: &Self| (status.nodes, status.tombstones, status.claims, status.bytes);
-        self.state == later.state && measure(self) == measure(later)
+    /// What tells whether things get on.
+    pub(crate) fn measure(&self) -> Unsettled {
+        let Self { nodes, tombstones, claims, bytes, sent, .. } = *self;
+        Unsettled { nodes, tombstones, claims, bytes, sent, ..Unsettled::default() }
     }
 
     /// What is left, in words.

@@ -1,8 +1,8 @@
 //! The daemon's side of the socket.
 
-use super::{FAILURES_MAX, Failure, Request, State, Status};
+use super::{FAILURES_MAX, Failure, Look, Request, State, Status};
 use anyhow::{Context, Result};
-use ossfs_volume::Unsettled;
+use ossfs_volume::{Synced, Unsettled};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +31,8 @@ pub(crate) struct Subject {
     pub(crate) mountpoint: String,
     /// What is not in the bucket.
     pub(crate) unsettled: Arc<dyn Fn() -> Unsettled + Send + Sync>,
+    /// Begins to wait for what is not in the bucket at and below a path.
+    pub(crate) sync: Arc<dyn Fn(&str) -> Look + Send + Sync>,
     /// Where in its life it is.
     pub(crate) state: watch::Receiver<State>,
 }
@@ -125,15 +127,29 @@ async fn answer(stream: UnixStream, subject: Subject) -> Result<()> {
         return Ok(());
     };
     let mut state = subject.state.clone();
+    let mut look = match &request {
+        Request::Sync { path } => Some((subject.sync)(path)),
+        Request::Status | Request::Watch | Request::Settle => None,
+    };
     loop {
         // First whether it ends, then what is left: not the other way round, or the last line would be an old one.
         let now = *state.borrow_and_update();
-        let status = subject.status(now);
-        let last = now.is_last() || request == Request::Status || (request == Request::Settle && status.is_settled());
-        if last || request == Request::Watch {
+        let status = match &mut look {
+            Some(look) => subject.status(now, look()),
+            None => subject.status(now, Synced { left: (subject.unsettled)(), is_hopeless: false }),
+        };
+        let (once, again) = match &request {
+            Request::Status => (true, false),
+            Request::Settle => (status.is_settled(), false),
+            Request::Sync { .. } => (status.is_settled() || status.is_hopeless, true),
+            Request::Watch => (false, true),
+        };
+        let last = now.is_last() || once;
+        if last || again {
             let mut line = serde_json::to_vec(&status)?;
             line.push(b'\n');
-            writer.write_all(&line).await?;
+            // Who asked and does not listen is not waited for.
+            tokio::time::timeout(REQUEST_WAIT, writer.write_all(&line)).await.context("nobody listens")??;
         }
         if last {
             return Ok(());
@@ -146,10 +162,10 @@ async fn answer(stream: UnixStream, subject: Subject) -> Result<()> {
 }
 
 impl Subject {
-    fn status(&self, state: State) -> Status {
-        let unsettled = (self.unsettled)();
-        let failures_total = unsettled.failures.len();
-        let failures = unsettled.failures.into_iter().take(FAILURES_MAX);
+    fn status(&self, state: State, synced: Synced) -> Status {
+        let Synced { left: unsettled, is_hopeless } = synced;
+        let told =
+            |troubles: Vec<ossfs_volume::Trouble>| troubles.into_iter().take(FAILURES_MAX).map(Failure::of).collect();
         Status {
             pid: std::process::id(),
             bucket: self.bucket.clone(),
@@ -159,8 +175,11 @@ impl Subject {
             tombstones: unsettled.tombstones,
             claims: unsettled.claims,
             bytes: unsettled.bytes,
-            failures_total,
-            failures: failures.map(|(path, reason)| Failure { path, reason }).collect(),
+            sent: unsettled.sent,
+            failures_total: unsettled.failures_total,
+            failures: told(unsettled.failures),
+            refused: told(unsettled.refused),
+            is_hopeless,
         }
     }
 }
@@ -185,12 +204,19 @@ mod tests {
         let socket = folder.path().join("a.sock");
         std::fs::write(&socket, "left behind").unwrap();
         let unsettled = Arc::new(Mutex::new(Unsettled { nodes: 2, bytes: 7, ..Unsettled::default() }));
-        let shared = Arc::clone(&unsettled);
+        let (shared, syncing) = (Arc::clone(&unsettled), Arc::clone(&unsettled));
         let (sender, state) = watch::channel(State::Mounted);
         let subject = Subject {
             bucket: "demo".into(),
             mountpoint: "/mnt".into(),
             unsettled: Arc::new(move || shared.lock().unwrap().clone()),
+            sync: Arc::new(move |path| {
+                let (path, shared) = (path.to_owned(), Arc::clone(&syncing));
+                Box::new(move || {
+                    let left = if path == "a" { shared.lock().unwrap().clone() } else { Unsettled::default() };
+                    Synced { left, is_hopeless: false }
+                })
+            }),
             state,
         };
         let server = Server::start(&socket, subject).unwrap();
@@ -231,6 +257,28 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
+    async fn a_sync_is_of_its_path_and_ends_when_that_is_there() {
+        let daemon = daemon();
+        let socket = daemon.socket.clone();
+        let elsewhere = tokio::task::spawn_blocking(move || ask(&socket, r#"{"request":"sync","path":"b"}"#));
+        let status: Status = serde_json::from_str(&elsewhere.await.unwrap()).unwrap();
+        assert!(status.is_settled());
+        let socket = daemon.socket.clone();
+        let synced = tokio::task::spawn_blocking(move || {
+            let mut watch = Watch::sync(&socket, "a").unwrap();
+            let mut left = Vec::new();
+            while let Line::Status(status) = watch.next_line(Duration::from_secs(5)).unwrap() {
+                left.push(status.nodes);
+            }
+            left
+        });
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        *daemon.unsettled.lock().unwrap() = Unsettled::default();
+        let left = synced.await.unwrap();
+        assert_eq!((left.first(), left.last()), (Some(&2), Some(&0)));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
     async fn who_watches_is_told_the_end() {
         let daemon = daemon();
         let socket = daemon.socket.clone();
@@ -248,7 +296,7 @@ mod tests {
         tokio::time::sleep(Duration::from_millis(100)).await;
         daemon.state.send(State::Settling).unwrap();
         tokio::time::sleep(Duration::from_millis(100)).await;
-        daemon.unsettled.lock().unwrap().failures.push(("a".into(), "denied".into()));
+        daemon.unsettled.lock().unwrap().failures_total += 1;
         daemon.state.send(State::GaveUp).unwrap();
         daemon.server.finish().await;
         let seen = watched.await.unwrap();

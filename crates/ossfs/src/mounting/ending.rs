@@ -3,7 +3,7 @@
 use super::signals::Signals;
 use crate::control::left_of;
 use anyhow::{Result, bail};
-use ossfs_volume::Unsettled;
+use ossfs_volume::{Progress, Trouble, Unsettled};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -33,7 +33,8 @@ pub(super) async fn settle(
     limit_when_told: Duration,
 ) -> Outcome {
     let mut settled = std::pin::pin!(settled);
-    let mut seen = measure(&unsettled());
+    let mut progress = Progress::default();
+    progress.got_on(&unsettled());
     let mut since = Instant::now();
     loop {
         tokio::select! {
@@ -48,9 +49,8 @@ pub(super) async fn settle(
                 since = Instant::now();
             }
             () = tokio::time::sleep(LOOK_INTERVAL) => {
-                let now = measure(&unsettled());
-                if now != seen {
-                    (seen, since) = (now, Instant::now());
+                if progress.got_on(&unsettled()) {
+                    since = Instant::now();
                 } else if limit.is_some_and(|limit| since.elapsed() >= limit) {
                     return Outcome::Stuck;
                 }
@@ -59,22 +59,18 @@ pub(super) async fn settle(
     }
 }
 
-/// What gets less as things get on. The reasons of failures may change without any progress.
-fn measure(unsettled: &Unsettled) -> (u64, u64, u64, u64) {
-    (unsettled.nodes, unsettled.tombstones, unsettled.claims, unsettled.bytes)
-}
-
 /// Says in the log how it ended; what is left behind is an error.
 pub(super) fn report(bucket: &str, outcome: Outcome, left: &Unsettled) -> Result<()> {
     if outcome == Outcome::Settled || left.is_empty() {
         tracing::info!("{bucket}: everything is in the bucket");
         return Ok(());
     }
-    for (path, reason) in left.failures.iter().take(NAMED_MAX) {
-        tracing::error!("{bucket}: {path} is not in the bucket: {reason}");
+    for trouble in left.failures.iter().take(NAMED_MAX) {
+        let Trouble { path, reason, advice, since } = trouble;
+        tracing::error!("{bucket}: {path} is not in the bucket: {reason} (for {} s; {advice})", since.as_secs());
     }
-    if left.failures.len() > NAMED_MAX {
-        tracing::error!("{bucket}: and {} more are not in the bucket", left.failures.len() - NAMED_MAX);
+    if left.failures_total > NAMED_MAX as u64 {
+        tracing::error!("{bucket}: and {} more are not in the bucket", left.failures_total - NAMED_MAX as u64);
     }
     let why = match outcome {
         Outcome::ToldAgain => "told to end at once",

@@ -48,6 +48,14 @@ pub(crate) struct Mounting {
     pub(crate) deadline: Duration,
 }
 
+/// What is mounted.
+pub(crate) struct Opened {
+    /// The file system.
+    pub(crate) volume: Volume,
+    /// Runs last, when nobody waits any more.
+    pub(crate) at_end: Box<dyn FnOnce()>,
+}
+
 /// Mounts what `open` opens, and serves it until it is unmounted and settled. Everything that can be wrong with the input is
 /// told before this returns; in the background it returns when the mount answers.
 ///
@@ -55,7 +63,7 @@ pub(crate) struct Mounting {
 /// use is free then. It is given a name that no other mount has.
 pub(crate) fn run_mount<F>(mounting: &Mounting, open: impl FnOnce(String) -> F) -> Result<ExitCode>
 where
-    F: Future<Output = Result<Volume>>,
+    F: Future<Output = Result<Opened>>,
 {
     daemon::start(mounting.foreground, |ready| {
         let outcome = serve(mounting, open, ready);
@@ -71,7 +79,7 @@ where
 
 fn serve<F>(mounting: &Mounting, open: impl FnOnce(String) -> F, ready: Ready) -> Result<()>
 where
-    F: Future<Output = Result<Volume>>,
+    F: Future<Output = Result<Opened>>,
 {
     let flags = Flags::of(&mounting.flags, mounting.read_only)?;
     let mountpoint = mount::resolve(&mounting.mountpoint)?;
@@ -80,8 +88,10 @@ where
     mount::check(&mountpoint, mounting.allow_other, mounting.nonempty)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
     let outcome = runtime.block_on(async {
-        let volume = open(lock.name()).await?;
-        live(mounting, &mountpoint, &flags, &lock, volume, ready).await
+        let Opened { volume, at_end } = open(lock.name()).await?;
+        let outcome = live(mounting, &mountpoint, &flags, &lock, volume, ready).await;
+        at_end();
+        outcome
     });
     // Tasks may be waiting for a store that never answers.
     runtime.shutdown_background();
@@ -135,11 +145,15 @@ async fn live(
 }
 
 fn subject(mounting: &Mounting, mountpoint: &Path, volume: &Volume, state: watch::Receiver<State>) -> Subject {
-    let volume = volume.clone();
+    let (volume, synced) = (volume.clone(), volume.clone());
     Subject {
         bucket: mounting.bucket_label.clone(),
         mountpoint: mountpoint.to_string_lossy().into_owned(),
         unsettled: Arc::new(move || volume.unsettled()),
+        sync: Arc::new(move |path| {
+            let mut syncing = synced.sync(path);
+            Box::new(move || syncing.look())
+        }),
         state,
     }
 }

@@ -1,6 +1,9 @@
-//! Being told to end: SIGTERM and SIGINT, and in a terminal SIGHUP, which then means that the terminal is gone.
+//! Being told to end: SIGTERM and SIGINT, and in a terminal SIGHUP, which then means that the terminal is gone. Elsewhere
+//! SIGHUP means that the log file was moved away. SIGUSR1 and SIGUSR2 mean nothing, and do not kill.
 
+use crate::log;
 use anyhow::{Context, Result};
+use std::io::IsTerminal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -12,18 +15,27 @@ const PENDING_MAX: usize = 2;
 pub(super) struct Signals(mpsc::Receiver<()>);
 
 impl Signals {
-    /// From now on signals do not kill. In the background SIGHUP is ignored.
+    /// From now on signals do not kill.
     pub(super) fn listen(foreground: bool) -> Result<Self> {
         let listen = |kind| signal(kind).context("cannot listen for signals");
         let (mut interrupted, mut terminated) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
         let mut hung_up = listen(SignalKind::hangup())?;
+        let (mut first, mut second) = (listen(SignalKind::user_defined1())?, listen(SignalKind::user_defined2())?);
+        let terminal = foreground && std::io::stderr().is_terminal();
         let (sender, receiver) = mpsc::channel(PENDING_MAX);
         tokio::spawn(async move {
             loop {
                 tokio::select! {
                     _ = interrupted.recv() => {}
                     _ = terminated.recv() => {}
-                    _ = hung_up.recv() => if !foreground { continue },
+                    _ = hung_up.recv() => {
+                        let reopened = !terminal && log::reopen();
+                        if reopened || !foreground {
+                            continue;
+                        }
+                    }
+                    _ = first.recv() => continue,
+                    _ = second.recv() => continue,
                 }
                 if sender.send(()).await.is_err() {
                     return;

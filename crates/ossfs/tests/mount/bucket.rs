@@ -122,6 +122,17 @@ impl Bucket {
         }
     }
 
+    /// Another endpoint, empty, answers at the same address from now on.
+    pub(crate) fn replace_endpoint(&mut self, adjust: impl FnOnce(&mut SandboxConfig)) {
+        if let Some(sandbox) = self.sandbox.take() {
+            self.runtime.block_on(sandbox.shutdown());
+        }
+        let buckets = vec![BucketName::parse(BUCKET).unwrap()];
+        let mut config = SandboxConfig { listen: self.address, buckets, ..SandboxConfig::default() };
+        adjust(&mut config);
+        self.sandbox = Some(self.runtime.block_on(config.start()).unwrap());
+    }
+
     /// What a request to the sandbox itself answers.
     fn ask(&self, method: &str, path: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(self.address).unwrap();

@@ -184,7 +184,7 @@ pub(crate) fn daemons(mountpoint: &Path) -> Vec<u32> {
         let words: Vec<_> = line.split(|byte| *byte == 0).collect();
         lives(*pid)
             && words.first().is_some_and(|name| name.ends_with(b"ossfs"))
-            && words.get(1).is_none_or(|word| *word != b"umount")
+            && words.get(1).is_none_or(|word| *word != b"umount" && *word != b"sync")
             && words.contains(&wanted)
     };
     let processes = std::fs::read_dir("/proc").unwrap().flatten();

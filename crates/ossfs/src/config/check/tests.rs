@@ -11,6 +11,14 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+#[test]
+fn replaced_objects_go_on_costing_in_some_buckets() {
+    assert_eq!(costly(Versioning::Unversioned, Some("Standard")), None);
+    assert_eq!(costly(Versioning::Suspended, None), None);
+    assert!(costly(Versioning::Enabled, Some("Standard")).is_some());
+    assert!(costly(Versioning::Unversioned, Some("IA")).is_some());
+}
+
 struct World {
     sandbox: Running,
     keys: TempDir,

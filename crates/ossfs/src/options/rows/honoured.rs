@@ -297,7 +297,7 @@ pub(super) static ROWS: &[OptionRow] = &[
         "settle_interval",
         Transfer,
         "5",
-        "Seconds that what was written to a file that stays open may wait for the bucket.",
+        "Seconds that what was written to a file that stays open may wait for the bucket; 60 where what is replaced goes on costing (versions, IA, archive).",
         Meaning::Value("SECONDS", set!(settle_interval, value::seconds)),
     ),
     row(
