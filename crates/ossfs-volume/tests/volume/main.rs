@@ -14,4 +14,5 @@ mod outsiders;
 mod staging;
 mod strangers;
 mod tales;
+mod uploads;
 mod weather;
