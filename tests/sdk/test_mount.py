@@ -24,7 +24,8 @@ class Mount:
         self.keys.write_text(f"{bucket}:{KEY_ID}:{SECRET}\n")
         self.keys.chmod(0o600)
         self.binary = os.environ["OSSFS_BIN"]
-        self.environment = {**os.environ, "STATE_DIRECTORY": str(folder / "state")}
+        self.state = folder / "state"
+        self.environment = {**os.environ, "STATE_DIRECTORY": str(self.state)}
 
     def mount(self):
         self._run(self.bucket, self.path, f"-ourl={self.url}", f"-oregion={REGION}", f"-opasswd_file={self.keys}")
@@ -32,6 +33,17 @@ class Mount:
     def settle(self):
         self._run("umount", self.path)
         self.mount()
+
+    def forget(self):
+        """The same, and the next mount knows nothing but the bucket."""
+        self._run("umount", self.path)
+        shutil.rmtree(self.state)
+        self.mount()
+
+    def tree(self):
+        """What `lstat` tells of everything, by paths."""
+        found = sorted(self.path.rglob("*"))
+        return {str(path.relative_to(self.path)): described(path.lstat()) for path in found}
 
     def close(self):
         try:
@@ -45,6 +57,11 @@ class Mount:
                               stderr=subprocess.STDOUT, text=True, timeout=MOUNT_DEADLINE_S, check=False,
                               env=self.environment)
         assert done.returncode == 0, done.stdout
+
+
+def described(found):
+    size = None if stat.S_ISDIR(found.st_mode) else found.st_size
+    return oct(found.st_mode), found.st_uid, found.st_gid, found.st_mtime_ns, size, found.st_nlink
 
 
 @pytest.fixture
@@ -158,3 +175,98 @@ def test_a_renamed_directory_has_only_the_new_keys(oss, mount):
     keys = set(oss.list_v2(max_keys=1000).keys)
     assert {f"new/{number % 3}/{number}" for number in range(30)} <= keys
     assert not any(key.startswith("old/") for key in keys)
+
+
+def attributes(mode, uid=0, gid=0, mtime="1500000000"):
+    """As ossfs 1.x writes them."""
+    return {"x-oss-meta-mode": str(mode), "x-oss-meta-uid": str(uid), "x-oss-meta-gid": str(gid),
+            "x-oss-meta-mtime": mtime}
+
+
+# Keys of a bucket that ossfs 1.x wrote: body, headers, and what `lstat` is to say of the path (mode, uid, gid, seconds).
+DIRECTORY = "application/x-directory"
+OSSFS_1 = {
+    "made/": (b"", {"Content-Type": DIRECTORY, **attributes(0o040751, 12, 34)}, ("made", 0o040751, 12, 34, 1500000000)),
+    "made/setgid/": (b"", {"Content-Type": DIRECTORY, **attributes(0o042770)}, ("made/setgid", 0o042770, 0, 0, 1500000000)),
+    "console/": (b"", {}, ("console", 0o040750, None, None, None)),
+    "hadoop_$folder$": (b"", {}, ("hadoop", 0o040750, None, None, None)),
+    "hadoop/part": (b"1", {}, ("hadoop/part", 0o100640, None, None, None)),
+    "implied/deep/file": (b"2", {}, ("implied/deep", 0o040750, None, None, None)),
+    "file": (b"text", attributes(0o100604, 1, 2, "1234567890"), ("file", 0o100604, 1, 2, 1234567890)),
+    "made/program": (b"#!", attributes(0o104755, 5, 6), ("made/program", 0o104755, 5, 6, 1500000000)),
+    "link": (b"made/program", attributes(0o120777, 7, 8), ("link", 0o120777, 7, 8, 1500000000)),
+    "dangling": (b"no/where", attributes(0o120777), ("dangling", 0o120777, 0, 0, 1500000000)),
+}
+
+
+def test_a_bucket_that_ossfs_1_wrote(oss, mount):
+    for key, (body, headers, _) in OSSFS_1.items():
+        oss.put(key, body, headers=headers)
+    wanted = {"implied", "implied/deep/file"} | {path for _, _, (path, *_) in OSSFS_1.values()}
+    for _ in range(2):
+        assert set(mount.tree()) == wanted
+        for path, mode, uid, gid, mtime in (shown for _, _, shown in OSSFS_1.values()):
+            found = (mount.path / path).lstat()
+            assert oct(found.st_mode) == oct(mode), path
+            assert uid is None or (found.st_uid, found.st_gid) == (uid, gid), path
+            assert mtime is None or int(found.st_mtime) == mtime, path
+        assert os.readlink(mount.path / "link") == "made/program"
+        assert (mount.path / "link").read_bytes() == b"#!"
+        assert not (mount.path / "dangling").exists()
+        mount.forget()
+    # And the reverse: what is changed here is as ossfs 1.x would have written it, what is not is untouched.
+    os.rename(mount.path / "made", mount.path / "moved")
+    os.rename(mount.path / "hadoop", mount.path / "hadoop2")
+    (mount.path / "moved/program").chmod(0o644)
+    mount.forget()
+    shown = {path.replace("made", "moved", 1).replace("hadoop", "hadoop2", 1) for path in wanted}
+    assert set(mount.tree()) == shown
+    headers = oss.head("moved/").headers
+    assert (headers["x-oss-meta-mode"], headers["x-oss-meta-uid"]) == (str(0o040751), "12")
+    assert headers["Content-Type"] == DIRECTORY
+    headers = oss.head("moved/program").headers
+    assert (headers["x-oss-meta-mode"], headers["x-oss-meta-gid"]) == (str(0o100644), "6")
+    assert oss.get("link").body == b"made/program"
+    assert oss.get("hadoop2/part").body == b"1"
+    keys = set(oss.list_v2(max_keys=1000).keys)
+    assert not any(key.startswith(("made", "hadoop/", "hadoop_")) for key in keys), keys
+
+
+def make_a_tree(root):
+    for number in range(40):
+        directory = root / f"d{number % 4}" / f"e{number % 3}"
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / f"f{number}").write_bytes(bytes([number]) * (number * number * 37))
+    (root / "d0/large").write_bytes(os.urandom(3 << 20))
+    with (root / "d0/large").open("r+b") as file:
+        file.seek(1 << 20)
+        file.write(b"changed")
+    with (root / "d1/sparse").open("wb") as file:
+        file.truncate(500_000)
+        file.seek(400_000)
+        file.write(b"end")
+    (root / "d1/e1/empty").touch()
+    (root / "d2/link").symlink_to("../d1/e1")
+    (root / "d3/e0").rename(root / "d2/moved")
+    (root / "d1/e2").rename(root / "d1/e2 renamed")
+    (root / "d0/e1/f16").chmod(0o4711)
+    os.chown(root / "d2", 11, 22)
+    os.utime(root / "d2/moved", ns=(PARENT_TIME_NS, PARENT_TIME_NS))
+    (root / "d0/e0/f24").unlink()
+
+
+def test_the_sdk_sees_what_the_mount_shows(oss, mount):
+    make_a_tree(mount.path)
+    before = {path: described for path, described in mount.tree().items() if not described[0].startswith("0o4")}
+    contents = {path: (mount.path / path).read_bytes() for path, (mode, *_) in before.items() if mode.startswith("0o10")}
+    mount.forget()
+    assert {path: described for path, described in mount.tree().items() if path in before} == before
+    keys = {key for key in oss.list_v2(max_keys=1000).keys if not key.endswith("/")}
+    assert keys == set(before)
+    for path, content in contents.items():
+        assert oss.get(path).body == content, path
+        assert (mount.path / path).read_bytes() == content, path
+    directories = {path for path, (mode, *_) in mount.tree().items() if mode.startswith("0o4")}
+    assert {"d2/moved", "d1/e2 renamed", "d3/e1"} <= directories and "d3/e0" not in directories
+    assert oct((mount.path / "d2").stat().st_uid) == oct(11)
+    assert (mount.path / "d2/moved").stat().st_mtime_ns == PARENT_TIME_NS

@@ -31,6 +31,18 @@ struct Need {
     dnf: &'static [&'static str],
 }
 
+/// A program that some tests run on a mount: without it they are skipped.
+const fn optional(name: &'static str, found: fn() -> bool, packages: &'static [&'static str]) -> Need {
+    Need { name, why: "runs on a mount in the tests (optional)", found, apt: packages, dnf: packages }
+}
+
+const OPTIONAL: [Need; 4] = [
+    optional("git", || probe("git", &["--version"]), &["git"]),
+    optional("rsync", || probe("rsync", &["--version"]), &["rsync"]),
+    optional("logrotate", || probe("logrotate", &["--version"]), &["logrotate"]),
+    Need { dnf: &["vim-enhanced"], ..optional("vim", || probe("vim", &["--version"]), &["vim"]) },
+];
+
 const NEEDS: [Need; 3] = [
     Need {
         name: COMPILER,
@@ -59,20 +71,29 @@ const NEEDS: [Need; 3] = [
 
 /// Says what is needed; installs what is missing, or says how.
 pub(crate) fn ensure_prerequisites(may_install: bool) -> Result<()> {
-    let missing: Vec<&Need> = NEEDS
-        .iter()
-        .filter(|need| {
-            let found = (need.found)();
-            println!("  {:<10}{}: {}", if found { "present" } else { "MISSING" }, need.name, need.why);
-            !found
-        })
-        .collect();
+    let missing = absent(&NEEDS, "MISSING");
+    let wished = absent(&OPTIONAL, "absent");
     let node = if node_present() { "present" } else { "absent" };
     println!("  {node:<10}node and npm (optional): run ali-oss against the sandbox");
     if !missing.is_empty() {
         install(&missing, may_install)?;
     }
+    if !wished.is_empty()
+        && let Err(error) = install(&wished, may_install)
+    {
+        println!("  some tests will be skipped: {error:#}");
+    }
     components(may_install)
+}
+
+/// Says of each whether it is there; returns those that are not.
+fn absent<'a>(needs: &'a [Need], word: &str) -> Vec<&'a Need> {
+    let is_missing = |need: &&Need| {
+        let found = (need.found)();
+        println!("  {:<10}{}: {}", if found { "present" } else { word }, need.name, need.why);
+        !found
+    };
+    needs.iter().filter(is_missing).collect()
 }
 
 /// What a build and a mount need; the rest is for tests.

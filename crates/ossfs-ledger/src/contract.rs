@@ -182,8 +182,9 @@ pub(crate) fn kinds_of_version_1() -> Vec<Change> {
         attributes_generation: 2,
         source: Some((key("from"), bare.clone())),
         upload: Some("upload".into()),
+        begun: Some(time),
     };
-    let bare_intent = Intent { expect: Expect::Absent, source: None, upload: None, ..full_intent.clone() };
+    let bare_intent = Intent { expect: Expect::Absent, source: None, upload: None, begun: None, ..full_intent.clone() };
     let records = [
         (RecordKey::Node(NodeId(2)), Record::Node(full_node)),
         (RecordKey::Node(NodeId(u64::MAX)), Record::Node(bare_node)),

@@ -241,11 +241,12 @@ fn encode_intent(intent: &Intent) -> Vec<u8> {
         .optional(8, source_key.map(Key::as_str))
         .optional(9, source_ident)
         .optional(10, intent.upload.as_deref())
+        .optional(11, intent.begun.map(encode_time))
         .finish()
 }
 
 fn decode_intent(bytes: &[u8]) -> Result<Intent, DecodeError> {
-    let fields = Reader::new(bytes, 10)?;
+    let fields = Reader::new(bytes, 11)?;
     let kind = match fields.number(2)? {
         1 => IntentKind::Put,
         2 => IntentKind::Multipart,
@@ -277,6 +278,7 @@ fn decode_intent(bytes: &[u8]) -> Result<Intent, DecodeError> {
         attributes_generation: fields.number(7)?,
         source,
         upload: fields.optional_text(10)?.map(Into::into),
+        begun: fields.optional(11).map(decode_time).transpose()?,
     })
 }
 

@@ -99,8 +99,8 @@ fn intent() -> impl Strategy<Value = Intent> {
     ]);
     let expect =
         prop_oneof![Just(Expect::Absent), ident().prop_map(Expect::Present), ident().prop_map(Expect::PresentOrAbsent)];
-    (node(), kind, expect, ".{0,9}", any::<[u64; 2]>(), of((key(), ident())), of(".{0,9}")).prop_map(
-        |(node, kind, expect, token, [generation, attributes_generation], source, upload)| Intent {
+    (node(), kind, expect, ".{0,9}", any::<[u64; 2]>(), of((key(), ident())), (of(".{0,9}"), of(time()))).prop_map(
+        |(node, kind, expect, token, [generation, attributes_generation], source, (upload, begun))| Intent {
             node,
             kind,
             expect,
@@ -109,6 +109,7 @@ fn intent() -> impl Strategy<Value = Intent> {
             attributes_generation,
             source,
             upload: upload.map(Into::into),
+            begun,
         },
     )
 }

@@ -154,6 +154,8 @@ pub struct Intent {
     pub source: Option<(Key, Ident)>,
     /// Of multipart uploads: OSS's id, once it is known.
     pub upload: Option<Arc<str>>,
+    /// Of multipart uploads: one whose id is not known was begun no earlier than this.
+    pub begun: Option<Timestamp>,
 }
 
 /// What has no record under a prefix are children of this directory.

@@ -70,7 +70,8 @@ pub trait ObjectStore: Send + Sync + Debug {
     /// Appends to an appendable object, whose length must be `position`; position 0 creates it.
     async fn append(&self, key: &Key, position: u64, payload: Payload, options: &AppendOptions) -> Result<Appended>;
 
-    /// Begins a multipart upload. If the answer is lost it is begun again: an upload without parts may be left behind.
+    /// Begins a multipart upload. If the answer is lost it is begun again, and what was begun for the key in the same
+    /// seconds is aborted; an upload without parts may be left behind all the same.
     async fn create_upload(&self, key: &Key, options: &PutOptions) -> Result<Upload>;
 
     /// Uploads one part: 100 KiB to 5 GiB, the last one also less. A part of the same number is replaced.

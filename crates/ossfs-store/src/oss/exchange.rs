@@ -15,6 +15,7 @@ use http::{HeaderMap, Method, StatusCode};
 use ossfs_types::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use tokio::time::Instant;
 
 /// Largest document that is read: 1,000 keys of 1,023 bytes, url-encoded, with what surrounds them, take 4 MB.
 const DOCUMENT_BYTES_MAX: usize = 16 << 20;
@@ -46,10 +47,13 @@ pub(super) struct Flaw {
 pub(super) struct Answered {
     pub headers: HeaderMap,
     pub document: Bytes,
+    /// An attempt before it was lost, and may have been applied too.
+    pub repeated: bool,
 }
 
 /// Counts the attempts at one operation.
 pub(super) struct Attempts {
+    begun: Instant,
     made: u32,
     mended: u32,
     /// Whether nobody knows what became of one of them.
@@ -58,7 +62,7 @@ pub(super) struct Attempts {
 
 impl Attempts {
     pub(super) fn none() -> Self {
-        Self { made: 0, mended: 0, lost: false }
+        Self { begun: Instant::now(), made: 0, mended: 0, lost: false }
     }
 }
 
@@ -72,7 +76,7 @@ impl Inner {
                 Ok(response) => {
                     let headers = response.headers;
                     match response.body.collect(DOCUMENT_BYTES_MAX).await {
-                        Ok(document) => return Ok(Answered { headers, document }),
+                        Ok(document) => return Ok(Answered { headers, document, repeated: attempts.lost }),
                         Err(failure) => lost(call, &failure),
                     }
                 }
@@ -115,7 +119,11 @@ impl Inner {
             }
             Fate::Mended | Fate::Refused | Fate::Lost => {}
         }
-        let Some(delay) = self.retry.delay(attempts.made, throttled, fastrand::f64()) else {
+        let delay = match throttled {
+            true => self.retry.delay_throttled(attempts.made, attempts.begun.elapsed(), fastrand::f64()),
+            false => self.retry.delay(attempts.made, false, fastrand::f64()),
+        };
+        let Some(delay) = delay else {
             return Err(error);
         };
         tracing::debug!(%error, attempt = attempts.made, ?delay, "trying again");

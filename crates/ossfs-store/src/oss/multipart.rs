@@ -9,7 +9,8 @@ use crate::error::{Error, Kind, Result};
 use crate::xml::{self, CompleteDocument, CopyDocument, InitiateDocument, PartsDocument};
 use http::Method;
 use http::header::HeaderName;
-use ossfs_types::{ByteRange, Crc64, ETag, Key};
+use ossfs_types::{ByteRange, Crc64, ETag, Key, Prefix};
+use tokio::time::Instant;
 
 const COPY_SOURCE_RANGE: HeaderName = HeaderName::from_static("x-oss-copy-source-range");
 
@@ -19,12 +20,39 @@ impl Inner {
         let call = Call::new(operation, Method::POST, Target::Object(key))
             .flag("uploads")
             .headers(put_headers(operation, options)?);
+        let asked = Instant::now();
         let answered = self.answer(&call).await?;
         let document: InitiateDocument = xml::parse("InitiateMultipartUploadResult", &answered.document)
             .map_err(|problem| call.error(Kind::Unknown, problem))?;
         let id = UploadId::parse(&document.upload_id)
             .ok_or_else(|| call.error(Kind::Unknown, "there is no valid upload id"))?;
-        Ok(Upload { key: key.clone(), id })
+        let upload = Upload { key: key.clone(), id };
+        if answered.repeated
+            && let Some(date) = answer::date(&answered.headers)
+        {
+            // By the server's clock, which tells whole seconds.
+            let asked_for = i64::try_from(asked.elapsed().as_secs() + 1).unwrap_or(i64::MAX);
+            self.end_lost_uploads(&upload, date.as_second().saturating_sub(asked_for)).await;
+        }
+        Ok(upload)
+    }
+
+    /// Aborts what was begun for the key of an upload since a second, but for itself: attempts whose answers were lost. As
+    /// far as it goes: what is left costs space until the bucket's lifecycle rules remove it, and harms nothing.
+    async fn end_lost_uploads(&self, upload: &Upload, since: i64) {
+        let page = match self.list_uploads(&Prefix::from(&upload.key), None).await {
+            Ok(page) => page,
+            Err(error) => return tracing::warn!(%error, "an upload may be left whose answer was lost"),
+        };
+        for open in page.uploads {
+            let lost = open.upload.key == upload.key && open.upload.id != upload.id;
+            if lost
+                && open.initiated.as_second() >= since
+                && let Err(error) = self.abort_upload(&open.upload).await
+            {
+                tracing::warn!(%error, "an upload is left whose answer was lost");
+            }
+        }
     }
 
     pub(super) async fn upload_part(&self, upload: &Upload, number: PartNumber, payload: Payload) -> Result<Part> {

@@ -2,8 +2,8 @@
 
 use crate::model::{Client, Tally};
 use crate::sandboxed::Sandbox;
-use ossfs_store::{MemoryStore, ObjectStore, SignatureVersion};
-use ossfs_types::{BucketName, SystemClock};
+use ossfs_store::{MemoryStore, ObjectStore, PutOptions, SignatureVersion};
+use ossfs_types::{BucketName, Key, Prefix, SystemClock};
 use std::sync::Arc;
 
 const KINDS: [&str; 7] = ["error-503", "reset", "lost-answer", "stall", "truncate", "corrupt", "denied"];
@@ -98,4 +98,27 @@ each_kind! {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_kinds_at_once() {
     survives(&KINDS).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_whose_answer_was_lost_is_aborted() {
+    let sandbox = Sandbox::start().await;
+    let store = sandbox.store(SignatureVersion::V4).await;
+    let key = |text| Key::parse(text).unwrap();
+    let options = PutOptions::default();
+    let earlier = store.create_upload(&key("file"), &options).await.unwrap();
+    let longer = store.create_upload(&key("file.more"), &options).await.unwrap();
+    // Beginnings are told in whole seconds.
+    tokio::time::sleep(std::time::Duration::from_millis(2100)).await;
+    let lost = r#"{"faults": [{"operations": ["InitiateMultipartUpload"], "kind": "lost-answer", "count": 2}]}"#;
+    sandbox.set_conditions(lost).await;
+    let upload = store.create_upload(&key("file"), &options).await.unwrap();
+    let page = store.list_uploads(&Prefix::all(), None).await.unwrap();
+    let mut left: Vec<_> = page.uploads.into_iter().map(|open| open.upload).collect();
+    left.sort_by_key(|upload| (upload.key.clone(), upload.id.as_str().to_owned()));
+    let mut wanted = vec![earlier, upload];
+    wanted.sort_by_key(|upload| upload.id.as_str().to_owned());
+    wanted.push(longer);
+    assert_eq!(left, wanted);
+    sandbox.stop().await;
 }

@@ -47,6 +47,7 @@ impl Sandbox {
             attempts_max: 10,
             delay_first: Duration::from_millis(1),
             delay_max: Duration::from_millis(10),
+            patience: Duration::ZERO,
         };
         let credentials = Credentials::new(DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET, None).unwrap();
         let keeper = CredentialKeeper::start(Box::new(credentials), Arc::new(SystemClock)).await.unwrap();

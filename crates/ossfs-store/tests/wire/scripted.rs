@@ -105,6 +105,7 @@ impl Server {
             attempts_max: 3,
             delay_first: Duration::from_millis(1),
             delay_max: Duration::from_millis(2),
+            patience: Duration::ZERO,
         };
         options
     }

@@ -74,7 +74,12 @@ async fn read_as_the_child(endpoint: &str) {
         verify_certificates: std::env::var(BELIEVE_ALL).is_err(),
         ..HttpOptions::default()
     };
-    options.retry = RetryOptions { attempts_max: 1, delay_first: Duration::ZERO, delay_max: Duration::ZERO };
+    options.retry = RetryOptions {
+        attempts_max: 1,
+        delay_first: Duration::ZERO,
+        delay_max: Duration::ZERO,
+        patience: Duration::ZERO,
+    };
     let store = OssStore::new(options, None, Arc::new(SystemClock)).unwrap();
     match store.read(&key("k"), &GetOptions::default(), &pool()).await {
         Ok(fetched) => assert_eq!(fetched.bytes, "over TLS"),

@@ -3,7 +3,7 @@
 //! ```text
 //! queue -> run -> plan (pure: the next step) -> carry (one order: check, request) -> commit (pure: one transaction)
 //!                                                  |-> upload (content)                |
-//!                                                  +-> resolve (lost answers, conflicts)
+//!                                                  +-> resolve (lost answers, conflicts, unnamed uploads)
 //! drain (pure: objects nobody has recorded)  claims, tombs: their tasks
 //! ```
 //!
@@ -24,6 +24,7 @@ mod resolve;
 mod run;
 mod stream;
 mod tombs;
+mod unnamed;
 mod unsettled;
 mod upload;
 mod verify;

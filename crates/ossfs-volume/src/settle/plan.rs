@@ -186,6 +186,7 @@ impl Tree {
             attributes_generation: node.attributes_generation,
             source,
             upload: None,
+            begun: None,
         };
         let describes = kind != IntentKind::Hide && (kind != IntentKind::Copy || node.has_dirty_attributes());
         self.set_intent(key, Some(intent.clone()));

@@ -27,11 +27,15 @@ impl Core {
             if streaming {
                 return self.finish_stream(order).await;
             }
-            if let Some(upload) = order.upload()
-                && let Err(error) = self.end_upload(&upload).await
-            {
-                return self.leave(&order, &error);
-            }
+        }
+        // What is still open of it is of no use any more.
+        let ended = match (order.upload(), order.intent.begun) {
+            (Some(upload), _) => self.end_upload(&upload).await,
+            (None, Some(begun)) => self.end_unnamed_uploads(&order, begun, None).await,
+            (None, None) => Ok(()),
+        };
+        if let Err(error) = ended {
+            return self.leave(&order, &error);
         }
         match self.look(&order).await {
             Ok(Look::Ours(ident)) => self.change(|world| {

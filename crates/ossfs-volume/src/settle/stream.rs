@@ -68,7 +68,7 @@ impl Core {
 
     async fn begin_upload(self: Arc<Self>, mut order: Order) {
         let id = order.intent.node;
-        let begun = self.request_upload(&order).await;
+        let begun = self.request_upload(&mut order).await;
         match begun {
             Ok(upload) => {
                 if let Err(error) = self.announce_upload(&mut order, &upload).await {
@@ -87,6 +87,11 @@ impl Core {
                 self.send(id, jobs);
             }
             Err(error) => {
+                if let Some(noted) = order.intent.begun.filter(|_| error.kind() == Kind::Unknown)
+                    && let Err(left) = self.end_unnamed_uploads(&order, noted, None).await
+                {
+                    tracing::warn!(error = %left, "an upload may be left that got no answer");
+                }
                 self.change(|world| {
                     // Nothing was sent: all bytes are still here.
                     world.with_content(id, |content| content.stream = None);
@@ -98,9 +103,9 @@ impl Core {
         }
     }
 
-    async fn request_upload(&self, order: &Order) -> Result<Upload> {
+    async fn request_upload(&self, order: &mut Order) -> Result<Upload> {
         let options = PutOptions { metadata: self.metadata(order).await?, headers: self.write_headers(order) };
-        self.store.create_upload(&order.key, &options).await
+        self.begin_noted_upload(order, &options).await
     }
 
     /// Sends parts, each in a task of its own: their number is bounded by the memory for what is written.

@@ -145,7 +145,7 @@ impl Core {
 
     async fn upload_parts(&self, order: &mut Order, extents: &Extents, base: Option<&(Key, Ident)>) -> Result<Ident> {
         let options = PutOptions { metadata: self.metadata(order).await?, headers: self.write_headers(order) };
-        let upload = self.store.create_upload(&order.key, &options).await?;
+        let upload = self.begin_noted_upload(order, &options).await?;
         self.announce_upload(order, &upload).await?;
         let all: Vec<Extent> = extents.iter().cloned().collect();
         let limits = PartLimits { min: PART_BYTES_MIN, upload: self.options.part_bytes, copy: PART_COPY_BYTES };
@@ -184,6 +184,7 @@ impl Core {
     fn renounce_upload(&self, order: &mut Order) {
         order.intent.kind = IntentKind::Put;
         order.intent.upload = None;
+        order.intent.begun = None;
         self.change(|world| world.tree.set_intent(&order.key, Some(order.intent.clone())));
     }
 

@@ -17,4 +17,5 @@ mod staging;
 mod strangers;
 mod syncing;
 mod tales;
+mod uploads;
 mod weather;

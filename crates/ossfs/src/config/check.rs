@@ -15,7 +15,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// One attempt: what is worth another is decided here.
-const ONCE: RetryOptions = RetryOptions { attempts_max: 1, delay_first: Duration::ZERO, delay_max: Duration::ZERO };
+const ONCE: RetryOptions =
+    RetryOptions { attempts_max: 1, delay_first: Duration::ZERO, delay_max: Duration::ZERO, patience: Duration::ZERO };
 /// How often a question is asked that fails for a reason that may pass.
 const ATTEMPTS_MAX: u32 = 3;
 /// Before the second attempt; before the third, twice as long.

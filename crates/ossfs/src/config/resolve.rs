@@ -109,6 +109,8 @@ pub(crate) fn resolve(named: &Named, typed: &Typed, machine: &Machine<'_>) -> an
             attempts_max: typed.retries.unwrap_or(RETRIES) + 1,
             delay_first: DELAY_FIRST,
             delay_max: DELAY_MAX,
+            // A bucket that throttles everything for a while is waited for, most of the time that a call may take.
+            patience: if typed.retries.is_some() { Duration::ZERO } else { volume.deadline * 4 / 5 },
         },
         allow_other: typed.allow_other.unwrap_or(false),
         nonempty: typed.nonempty.unwrap_or(false),

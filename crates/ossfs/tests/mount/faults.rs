@@ -18,3 +18,8 @@ pub(crate) fn one_at(kind: &str, probability: f64) -> String {
 pub(crate) fn all_at(probability: f64) -> String {
     weather(&KINDS, probability)
 }
+
+/// Nothing but 503.
+pub(crate) fn outage() -> String {
+    weather(&["error-503"], 1.0)
+}

@@ -2,10 +2,10 @@
 //! what they leave is whole.
 
 use crate::bucket::Bucket;
-use crate::faults::one_at;
+use crate::faults::{one_at, outage};
 use crate::mounted::Mounted;
 use crate::programs::{CARGO, EDITORS, GIT_REPOSITORIES, Program, RSYNC, SQLITE_ROLLBACK, SQLITE_WAL, TAR};
-use crate::shell::{is_long, plain_or_long};
+use crate::shell::{is_long, plain_or_long, sh};
 use std::time::Duration;
 
 const ALL: [&Program; 7] = [&SQLITE_ROLLBACK, &SQLITE_WAL, &GIT_REPOSITORIES, &TAR, &RSYNC, &EDITORS, &CARGO];
@@ -60,4 +60,30 @@ fn programs_through_truncate() {
 #[test]
 fn programs_through_corrupt() {
     through("corrupt", &SQLITE_ROLLBACK);
+}
+
+/// 503 for 20 s on end, from the first request on.
+#[test]
+fn programs_wait_for_a_bucket_that_is_away() {
+    for program in if is_long() { ALL.to_vec() } else { vec![&TAR] } {
+        if !program.is_here() {
+            continue;
+        }
+        let Some(bucket) = Bucket::start() else { return };
+        let mount = mount(&bucket);
+        sh(mount.root(), "ls -l");
+        program.prepare(&bucket);
+        bucket.conditions(&outage());
+        std::thread::scope(|scope| {
+            let working = scope.spawn(|| program.work(mount.root(), limit()));
+            std::thread::sleep(Duration::from_secs(20));
+            bucket.calm();
+            working.join().unwrap();
+        });
+        program.check(mount.root(), limit());
+        mount.umount();
+        let mount = bucket.mount();
+        program.check(mount.root(), limit());
+        mount.umount();
+    }
 }

@@ -131,10 +131,11 @@ fn git_over_killed_daemons() {
         kill_under(bucket.mount(), work, || lines(&committed) > before + 2);
         let mount = bucket.mount();
         // As git says itself: the lock of a git that died is removed by hand.
-        let check = ". ../git.sh; cd one; find . -name '*.lock' -delete; ! git fsck --full 2>&1 | grep -v -e Checking -e dangling >&2 || exit 1; \
-                     echo fsck is clean >&2; git merge-base --is-ancestor $(tail -1 ../../commits) HEAD; \
-                     for id in $(cat ../../commits); do git cat-file -e $id^{tree}; done; echo commits are there >&2; git reset -q --hard; \
-                     test -z \"$(git status --porcelain -uno)\"";
+        let check = ". ../git.sh; cd one; find . -name '*.lock' -delete; \
+                     ! git fsck --full 2>&1 | grep -v -e Checking -e dangling >&2 || exit 1; \
+                     git merge-base --is-ancestor $(tail -1 ../../commits) HEAD; \
+                     for id in $(cat ../../commits); do git cat-file -e $id^{tree}; done; \
+                     git reset -q --hard; test -z \"$(git status --porcelain -uno)\"";
         sh_within(mount.root(), check, LIMIT);
     }
     let mount = bucket.mount();

@@ -6,6 +6,7 @@
 
 use crate::dice::Dice;
 use crate::failing::close;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -83,6 +84,19 @@ impl World {
     fn promise(&mut self, file: usize) {
         let latest = self.latest(file);
         self.files[file] = Content { versions: vec![latest], unborn: false };
+    }
+
+    /// Swaps what is at two names, neither of which is below the other.
+    fn exchange(&mut self, one: &str, other: &str) {
+        let swap = |name: &str| {
+            let under = |above: &str| name.strip_prefix(above).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+            match (under(one), under(other)) {
+                (Some(rest), _) => format!("{other}{rest}"),
+                (None, Some(rest)) => format!("{one}{rest}"),
+                (None, None) => name.to_owned(),
+            }
+        };
+        self.names = std::mem::take(&mut self.names).into_iter().map(|(name, entry)| (swap(&name), entry)).collect();
     }
 
     /// Takes a name and what is below it away.
@@ -261,7 +275,8 @@ impl Writer {
             11..=12 => self.rename_file(),
             13 => self.remove(),
             14 => self.make_directory(),
-            15..=16 => self.rename_directory(),
+            15 => self.rename_directory(),
+            16 => self.exchange(),
             _ => self.log(),
         }
     }
@@ -432,6 +447,22 @@ impl Writer {
             return Ok(());
         }
         self.rename(&from, &to)
+    }
+
+    fn exchange(&mut self) -> Result<(), Gone> {
+        let names = self.names_of(|_| true);
+        if names.len() < 2 {
+            return Ok(());
+        }
+        let (one, other) = (self.dice.pick(&names).clone(), self.dice.pick(&names).clone());
+        let is_below = |name: &str, above: &str| format!("{name}/").starts_with(&format!("{above}/"));
+        if is_below(&one, &other) || is_below(&other, &one) {
+            return Ok(());
+        }
+        let after = self.world.with(|world| world.exchange(&one, &other));
+        self.call("exchange", after, |root| {
+            Ok(renameat_with(CWD, root.join(&one), CWD, root.join(&other), RenameFlags::EXCHANGE)?)
+        })
     }
 
     /// Appends to the file that is held open, wherever it is named now, and syncs it.

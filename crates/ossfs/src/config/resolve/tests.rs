@@ -125,7 +125,7 @@ fn time_limits_and_repetitions() {
     let config = resolved(HANGZHOU).unwrap();
     let seconds = |seconds| Duration::from_secs(seconds);
     assert_eq!(config.http.timeouts, Timeouts { connect: seconds(10), first_byte: seconds(20), silence: seconds(20) });
-    assert_eq!(config.retry.attempts_max, 6);
+    assert_eq!((config.retry.attempts_max, config.retry.patience), (6, Duration::from_secs(24)));
     let waits: Duration = (0..5).map(|n| (DELAY_FIRST * 4 * (1 << n)).min(DELAY_MAX)).sum();
     assert!(waits < config.volume.deadline, "even throttled, attempts end within the deadline: {waits:?}");
     let typed = resolved(&format!("{HANGZHOU},connect_timeout=3,readwrite_timeout=120,retries=0,deadline=5")).unwrap();

@@ -235,7 +235,7 @@ pub(super) static ROWS: &[OptionRow] = &[
     row(
         "retries",
         Transfer,
-        "5",
+        "5, and while the bucket throttles everything most of the deadline",
         "How often a request that failed is repeated, where that is safe.",
         Meaning::Value("N", set!(retries, |text| small(text, 0..=100))),
     ),
