@@ -80,12 +80,17 @@ fn pjdfstest_passes_but_for_paths_that_are_too_long_for_a_key() {
     open_to_all(&bucket);
     let mut command = Command::new(pjdfstest);
     command.env("NO_COLOR", "1").env("RUST_BACKTRACE", "0").arg("-c").arg(&config).arg("-p").arg(mount.root());
+    command.arg("-s").arg(directory(&bucket.path("elsewhere")));
     let output = output_of(&mut command, LIMIT);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let failed = judged(&said, "FAILED");
     assert!(said.contains("Summary"), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(failed, too_long_for_a_key(), "{said}");
-    assert!(judged(&said, "ok").len() > 200, "{said}");
+    assert!(judged(&said, "ok").len() > 300, "{said}");
+    // They would mount it anew as read-only, by a program of the system that knows no ossfs.
+    let mut skipped = judged(&said, "skipped");
+    skipped.retain(|name| !name.contains("erofs"));
+    assert_eq!(skipped, BTreeSet::from(["link::link_count_max".to_owned()]), "{said}");
     mount.umount();
 }
 
@@ -116,10 +121,20 @@ fn exercise(fsx: &Path, seed: u32) {
     mount.umount();
 }
 
-#[test]
-fn fsx_finds_the_bytes_that_it_wrote() {
+/// Every second run.
+fn exercise_from(first: u32) {
     let Some(fsx) = judge("fsx") else { return };
-    for seed in 0..plain_or_long(2, 20) {
+    for seed in (first..plain_or_long(2, 20)).step_by(2) {
         exercise(&fsx, seed);
     }
+}
+
+#[test]
+fn fsx_finds_the_bytes_that_it_wrote() {
+    exercise_from(0);
+}
+
+#[test]
+fn fsx_finds_the_bytes_that_it_wrote_with_another_seed() {
+    exercise_from(1);
 }
