@@ -21,7 +21,7 @@ impl Core {
         let ident = self.change(|world| {
             let tree = &mut world.tree;
             let tomb = tree.tomb(key)?.ident.clone();
-            if tree.busy.contains(key) || tree.intent(key).is_some() {
+            if tree.busy.contains(key) || tree.intent(key).is_some() || tree.asks_borrowers(key, &tomb) {
                 tree.wait_for(key, Work::Tomb(key.clone()));
                 return None;
             }
