@@ -56,6 +56,8 @@ pub struct SetAttributes {
     pub gid: Option<u32>,
     /// Length in bytes: cut, or grown with zeros.
     pub size: Option<u64>,
+    /// The open file that this is asked of: its next flush waits until the new length is in the bucket.
+    pub handle: Option<HandleId>,
     /// Access time.
     pub atime: Option<SetTime>,
     /// Modification time.
@@ -108,6 +110,28 @@ pub struct Opened {
     pub handle: HandleId,
     /// What the kernel has cached of the content is still right.
     pub keep_cache: bool,
+}
+
+/// What becomes of a range of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Allocate {
+    /// The file is at least so long; what is added is zero.
+    Extend,
+    /// Nothing: room is always there.
+    Reserve,
+    /// Zeros, as far as the file is long.
+    Punch,
+    /// Zeros; the file is at least so long.
+    Zero,
+}
+
+/// What is looked for in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seek {
+    /// A byte that is not known to be in a hole.
+    Data,
+    /// A hole; the end of the file is one.
+    Hole,
 }
 
 /// One name of a directory.

@@ -8,7 +8,7 @@ use crate::options::VolumeOptions;
 use crate::read::Reader;
 use crate::settle::{Act, Queue, Refusals};
 use crate::tree::{Node, Sequence, Tree, Work};
-use crate::write::Content;
+use crate::write::{Content, Origin};
 use crate::{HandleId, NodeAttributes};
 use ossfs_ledger::{CachedAttributes, Ledger, LedgerError, Name, NodeId};
 use ossfs_store::{BufferPool, ObjectStore};
@@ -56,8 +56,10 @@ pub(crate) struct Handle {
     pub stream: Arc<crate::read::Stream>,
     /// The node's when it was opened: reads never mix versions.
     pub epoch: u32,
-    /// Bytes were written through it since its last flush.
+    /// Bytes were written through it since its last flush, or it was cut.
     pub wrote: bool,
+    /// The file was cut when it was opened, and not flushed since.
+    pub cut_by_opening: bool,
 }
 
 /// An open directory.
@@ -89,6 +91,7 @@ impl World {
         let before = content.extents.memory_bytes();
         let result = change(content);
         self.buffered = self.buffered - before + content.extents.memory_bytes();
+        self.tree.set_borrowed(id, content.extents.origins());
         Some(result)
     }
 
@@ -96,12 +99,14 @@ impl World {
     pub(crate) fn set_content(&mut self, id: NodeId, content: Content) {
         self.drop_content(id);
         self.buffered += content.extents.memory_bytes();
+        self.tree.set_borrowed(id, content.extents.origins());
         self.contents.insert(id, content);
     }
 
     pub(crate) fn drop_content(&mut self, id: NodeId) -> Option<Content> {
         let content = self.contents.remove(&id)?;
         self.buffered -= content.extents.memory_bytes();
+        self.tree.set_borrowed(id, std::iter::empty());
         Some(content)
     }
 
@@ -109,6 +114,31 @@ impl World {
     pub(crate) fn drop_content_of_gone(&mut self, id: NodeId) {
         if self.tree.node(id).is_none_or(|node| !node.recorded) {
             self.drop_content(id);
+        }
+    }
+
+    /// What was written through a handle must be in the bucket when it is flushed.
+    pub(crate) fn set_wrote(&mut self, handle: HandleId) {
+        if let Some(open) = self.handles.get_mut(&handle) {
+            open.wrote = true;
+        }
+    }
+
+    /// Whether a file has bytes of this version of an object.
+    pub(crate) fn borrows(&self, id: NodeId, origin: &Origin) -> bool {
+        self.content(id).is_some_and(|content| content.extents.origins().any(|known| **known == *origin))
+    }
+
+    /// The bytes of an object are in another one now: whoever borrows them borrows from that.
+    pub(crate) fn move_origin(&mut self, from: &Origin, to: Origin) {
+        let to = Arc::new(to);
+        for borrower in self.tree.borrowers(&from.key, &from.ident) {
+            self.with_content(borrower, |content| content.extents.move_origin(from, &to));
+            let durable = self.tree.node(borrower).and_then(|node| node.durable.clone());
+            if let Some(mut durable) = durable {
+                Arc::make_mut(&mut durable).move_origin(from, &to);
+                self.tree.set_durable(borrower, Some(durable));
+            }
         }
     }
 
@@ -227,7 +257,7 @@ impl Core {
             Some((id, Content { extents, ..Content::default() }))
         });
         let contents: HashMap<NodeId, Content> = contents.collect();
-        let world = World {
+        let mut world = World {
             tree,
             contents,
             buffered: 0,
@@ -235,6 +265,9 @@ impl Core {
             directories: HashMap::new(),
             waiters: HashMap::new(),
         };
+        for (id, content) in &world.contents {
+            world.tree.set_borrowed(*id, content.extents.origins());
+        }
         Self {
             reader: Reader::new(store.clone(), options.memory_limit / 8 * 3),
             queue: Queue::new(options.parallel),

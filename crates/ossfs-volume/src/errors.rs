@@ -47,6 +47,8 @@ pub enum Error {
     Failed,
     /// There is no such attribute.
     NoAttribute,
+    /// There is nothing of that kind from the offset on.
+    PastTheEnd,
 }
 
 impl Error {
@@ -73,6 +75,7 @@ impl Error {
             Self::BadHandle => Errno::BADF,
             Self::Failed => Errno::IO,
             Self::NoAttribute => Errno::NODATA,
+            Self::PastTheEnd => Errno::NXIO,
         };
         errno.raw_os_error()
     }
@@ -149,6 +152,7 @@ impl fmt::Display for Error {
             Self::BadHandle => "no such open file",
             Self::Failed => "the store failed or did not answer in time",
             Self::NoAttribute => "no such attribute",
+            Self::PastTheEnd => "nothing there up to the end of the file",
         })
     }
 }

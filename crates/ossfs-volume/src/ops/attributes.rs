@@ -30,7 +30,10 @@ impl Volume {
         core.writable()?;
         core.describe(node).await?;
         if let Some(size) = set.size {
-            core.set_size(node, size).await?;
+            let changed = core.set_size(node, size).await?;
+            if let Some(handle) = set.handle.filter(|_| changed) {
+                core.world().set_wrote(handle);
+            }
             if set.drop_privileges {
                 self.drop_privileges(node);
             }
@@ -38,7 +41,7 @@ impl Volume {
         }
         let directory = core.world().tree.node(node).is_some_and(Node::is_directory);
         let drop_privileges = set.drop_privileges && set.size.is_none() && !directory;
-        let others = SetAttributes { size: None, drop_privileges, ..set };
+        let others = SetAttributes { size: None, handle: None, drop_privileges, ..set };
         if others == SetAttributes::default() {
             return core.view(&core.world().tree, node);
         }

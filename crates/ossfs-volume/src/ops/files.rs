@@ -6,7 +6,7 @@ use crate::core::{Core, Handle, World};
 use crate::errors::{Error, Result};
 use crate::read::{Stream, Version};
 use crate::tree::Work;
-use crate::write::{Content, Extent, Source};
+use crate::write::{Content, Extent, Origin, Source};
 use crate::{Caller, FileBytes, HandleId, NodeAttributes, OpenMode, Opened, Volume};
 use bytes::{Bytes, BytesMut};
 use ossfs_ledger::NodeId;
@@ -19,6 +19,19 @@ use tokio::time::Instant;
 
 /// Before a read is tried again whose object is being moved.
 const MOVING_PAUSE: Duration = Duration::from_millis(20);
+
+/// Why bytes could not be read.
+struct Unread {
+    error: crate::read::ReadError,
+    /// What they are borrowed from, if they are.
+    origin: Option<Arc<Origin>>,
+}
+
+impl From<crate::read::ReadError> for Unread {
+    fn from(error: crate::read::ReadError) -> Self {
+        Self { error, origin: None }
+    }
+}
 
 /// Where the bytes of a range of a file are.
 enum Place {
@@ -45,8 +58,11 @@ impl Volume {
         let opened = core.open(&mut core.world(), node, mode)?;
         if mode.truncate {
             let opening = Opening { volume: self, handle: Some(opened.handle) };
-            // A shell closes a copy of the handle before it writes: what was only cut need not be in the bucket by then.
-            core.set_size(node, 0).await?;
+            if core.set_size(node, 0).await?
+                && let Some(open) = core.world().handles.get_mut(&opened.handle)
+            {
+                open.cut_by_opening = true;
+            }
             opening.done();
         }
         Ok(opened)
@@ -90,12 +106,12 @@ impl Volume {
                     core.content_settled(id).await?;
                     continue;
                 }
-                Place::Object(version) => core.read_object(&version, &stream, offset, len).await,
+                Place::Object(version) => core.read_object(&version, &stream, offset, len).await.map_err(Unread::from),
                 Place::Mixed(extents, base) => core.read_mixed(&extents, base.as_ref(), &stream).await,
             };
-            let error = match read {
+            let Unread { error, origin } = match read {
                 Ok(bytes) => return Ok(bytes),
-                Err(error) => error,
+                Err(unread) => unread,
             };
             let moved = matches!(error.kind(), Kind::NotFound | Kind::Precondition | Kind::InvalidRange);
             if !moved || begun.elapsed() > core.options.deadline {
@@ -108,7 +124,15 @@ impl Volume {
                 }
                 return Err(Error::of_store(error.kind()));
             }
-            core.after_missing_version(handle, id, &error).await?;
+            match origin {
+                None => core.after_missing_version(handle, id, &error).await?,
+                Some(origin) if core.world().borrows(id, &origin) => {
+                    tracing::warn!(%error, "somebody else replaced or deleted the object that bytes were copied from");
+                    return Err(Error::Stale);
+                }
+                // It has its own bytes by now.
+                Some(_) => {}
+            }
         }
     }
 
@@ -116,9 +140,12 @@ impl Volume {
     pub async fn flush(&self, handle: HandleId) -> Result<()> {
         let core = &self.core;
         let wrote = {
-            let world = core.world();
-            let open = world.handles.get(&handle).ok_or(Error::BadHandle)?;
-            open.wrote.then_some(open.node)
+            let mut world = core.world();
+            let open = world.handles.get_mut(&handle).ok_or(Error::BadHandle)?;
+            // A shell closes a copy of the handle before it writes: the next one counts.
+            let wrote = open.wrote;
+            open.wrote |= std::mem::take(&mut open.cut_by_opening);
+            wrote.then_some(open.node)
         };
         let Some(id) = wrote else {
             core.record_cut(handle);
@@ -196,7 +223,7 @@ impl Core {
         // The kernel's pages are of the version it last read; what outsiders put in its place is another epoch.
         let keep_cache = node.cached_epoch.replace(epoch) == Some(epoch);
         let stream = Arc::new(Stream::new());
-        world.handles.insert(handle, Handle { node: id, mode, stream, epoch, wrote: false });
+        world.handles.insert(handle, Handle { node: id, mode, stream, epoch, wrote: false, cut_by_opening: false });
         Ok(Opened { handle, keep_cache })
     }
 
@@ -281,12 +308,7 @@ impl Core {
         }
     }
 
-    async fn read_mixed(
-        &self,
-        extents: &[Extent],
-        base: Option<&Version>,
-        stream: &Stream,
-    ) -> Result<Bytes, crate::read::ReadError> {
+    async fn read_mixed(&self, extents: &[Extent], base: Option<&Version>, stream: &Stream) -> Result<Bytes, Unread> {
         let mut all = BytesMut::new();
         for extent in extents {
             let len = usize::try_from(extent.range.len()).expect("no longer than the read");
@@ -298,6 +320,12 @@ impl Core {
                 }
                 (Source::Base, Some(base)) => {
                     all.extend_from_slice(&self.read_object(base, stream, extent.range.start(), len).await?);
+                }
+                (Source::Borrowed { origin, offset }, _) => {
+                    let version = Version::of(&origin.key, &origin.ident);
+                    let read = self.read_object(&version, stream, *offset, len).await;
+                    let bytes = read.map_err(|error| Unread { error, origin: Some(origin.clone()) })?;
+                    all.extend_from_slice(&bytes);
                 }
                 (Source::Zero | Source::Sent | Source::Base, _) => all.resize(all.len() + len, 0),
             }

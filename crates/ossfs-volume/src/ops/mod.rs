@@ -4,6 +4,7 @@
 //! Dropping a call's future at any moment is safe: what changes the bucket runs in the settler's tasks.
 
 mod attributes;
+mod copy;
 mod describe;
 mod directories;
 mod exchange;
@@ -12,6 +13,7 @@ mod list;
 mod lookup;
 mod names;
 mod recall;
+mod space;
 mod special;
 mod staging;
 mod status;

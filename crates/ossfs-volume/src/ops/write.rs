@@ -118,10 +118,8 @@ impl Core {
         offset: u64,
         bytes: &Bytes,
     ) -> Result<Change> {
+        writable_handle(world, handle)?;
         let node = world.tree.node(id).ok_or(Error::Stale)?;
-        if world.handles.get(&handle).is_none_or(|open| open.epoch != node.epoch) {
-            return Err(Error::Stale);
-        }
         if node.inherited {
             return Ok(Change::Unresolved);
         }
@@ -145,14 +143,12 @@ impl Core {
             content.extents.len()
         });
         self.end_change(world, id, len.unwrap_or_default());
-        if let Some(open) = world.handles.get_mut(&handle) {
-            open.wrote = true;
-        }
+        world.set_wrote(handle);
         Ok(Change::Done)
     }
 
     /// A file's content is about to be changed: it is kept here from now on.
-    fn begin_change(&self, world: &mut World, id: NodeId) -> Result<u64> {
+    pub(super) fn begin_change(&self, world: &mut World, id: NodeId) -> Result<u64> {
         let node = world.tree.wrote(id).map_err(|Gone| Error::Stale)?;
         node.attributes_generation += 1;
         let (generation, size) = (node.generation, node.size);
@@ -164,7 +160,7 @@ impl Core {
         Ok(generation)
     }
 
-    fn end_change(&self, world: &mut World, id: NodeId, size: u64) {
+    pub(super) fn end_change(&self, world: &mut World, id: NodeId, size: u64) {
         let now = self.clock.now();
         let Some(node) = world.tree.node_mut(id) else { return };
         node.size = size;
@@ -174,13 +170,17 @@ impl Core {
         }
     }
 
-    /// Cuts a file, or makes it longer with zeros.
-    pub(super) async fn set_size(self: &Arc<Self>, id: NodeId, size: u64) -> Result<()> {
+    /// Cuts a file, or makes it longer with zeros. Returns whether that was a change.
+    pub(super) async fn set_size(self: &Arc<Self>, id: NodeId, size: u64) -> Result<bool> {
         if size > OBJECT_BYTES_MAX {
             return Err(Error::TooLarge);
         }
+        let mut changed = false;
         loop {
-            let change = self.change(|world| self.set_size_once(world, id, size))?;
+            let change = self.change(|world| {
+                changed = world.tree.node(id).is_some_and(|node| node.size != size);
+                self.set_size_once(world, id, size)
+            })?;
             match change {
                 Change::Fixed => self.content_settled(id).await?,
                 Change::Unresolved => self.upload_resolved(id).await?,
@@ -188,7 +188,7 @@ impl Core {
             }
         }
         self.room.notify_waiters();
-        Ok(())
+        Ok(changed)
     }
 
     fn set_size_once(&self, world: &mut World, id: NodeId, size: u64) -> Result<Change> {
@@ -253,4 +253,11 @@ impl Core {
             true
         })
     }
+}
+
+/// The file that an open handle may write to.
+pub(super) fn writable_handle(world: &World, handle: HandleId) -> Result<NodeId> {
+    let open = world.handles.get(&handle).filter(|open| open.mode.write).ok_or(Error::BadHandle)?;
+    let same = world.tree.node(open.node).is_some_and(|node| node.epoch == open.epoch);
+    if same { Ok(open.node) } else { Err(Error::Stale) }
 }

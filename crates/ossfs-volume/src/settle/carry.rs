@@ -5,6 +5,7 @@ use crate::core::Core;
 use crate::format::{self, TOKEN};
 use crate::read::Version;
 use crate::tree::{Foreign, Node, ident_of, ident_of_stat};
+use crate::write::Origin;
 use ossfs_ledger::{Expect, Ident, IntentKind, NodeId};
 use ossfs_store::{
     CopyOptions, CopySource, Error, Kind, Metadata, ObjectMeta, Payload, PutOptions, Result, WriteHeaders,
@@ -84,6 +85,10 @@ impl Core {
             self.reader.forget(&Version::of(key, old));
         }
         world.tree.commit(order, ident, Instant::now());
+        if let (IntentKind::Hide, Some((key, old))) = (order.intent.kind, &order.intent.source) {
+            let from = Origin { key: key.clone(), ident: old.clone() };
+            world.move_origin(&from, Origin { key: order.key.clone(), ident: ident.clone() });
+        }
         if matches!(order.intent.kind, IntentKind::Put | IntentKind::Multipart) {
             world.tree.rebase_durable(id, order.intent.generation);
             if let Some(node) = world.tree.node_mut(id) {
@@ -112,22 +117,28 @@ impl Core {
 
     /// Sends one order's requests.
     async fn attempt(self: &Arc<Self>, order: &mut Order) -> Outcome {
+        let uploads = matches!(order.intent.kind, IntentKind::Put | IntentKind::Multipart);
+        // Parts change nothing: what they replace is looked at when they are there.
+        if uploads && let Err(error) = self.send_parts(order).await {
+            return self.outcome_of(order, error).await;
+        }
         if let Some(outcome) = self.check(order).await {
             return outcome;
         }
-        let result = match order.intent.kind {
-            IntentKind::Put | IntentKind::Multipart => self.upload(order).await,
-            IntentKind::Copy | IntentKind::Describe | IntentKind::Hide => self.copy(order).await,
-        };
+        let result = if uploads { self.upload(order).await } else { self.copy(order).await };
         match result {
             Ok(ident) => Outcome::Done(ident),
-            Err(error) => match error.kind() {
-                Kind::Unknown => Outcome::Unknown(error),
-                Kind::AlreadyExists => self.unexpected(&order.key).await,
-                // What the order takes bytes from has changed.
-                Kind::Precondition | Kind::NotFound => Outcome::SourceChanged,
-                _ => Outcome::Failed(error),
-            },
+            Err(error) => self.outcome_of(order, error).await,
+        }
+    }
+
+    async fn outcome_of(&self, order: &Order, error: Error) -> Outcome {
+        match error.kind() {
+            Kind::Unknown => Outcome::Unknown(error),
+            Kind::AlreadyExists => self.unexpected(&order.key).await,
+            // What the order takes bytes from has changed.
+            Kind::Precondition | Kind::NotFound => Outcome::SourceChanged,
+            _ => Outcome::Failed(error),
         }
     }
 

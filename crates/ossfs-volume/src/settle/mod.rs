@@ -4,10 +4,10 @@
 //! queue -> run -> plan (pure: the next step) -> carry (one order: check, request) -> commit (pure: one transaction)
 //!                                                  |-> upload (content)                |
 //!                                                  +-> resolve (lost answers, conflicts, unnamed uploads)
-//! drain (pure: objects nobody has recorded)  claims, tombs: their tasks
+//! lending (pure: objects that others have bytes of)  drain (pure: objects nobody has recorded)  claims, tombs: their tasks
 //! ```
 //!
-//! `plan`, `commit` and `drain` are functions of the tree; the rest acts. Invariants: an intent is in the ledger, and on
+//! `plan`, `lending`, `commit` and `drain` are functions of the tree; the rest acts. Invariants: an intent is in the ledger, and on
 //! disk, before the request that it announces; one mutating request is in flight for a key; a source is deleted only after
 //! its destination is committed.
 
@@ -16,6 +16,7 @@ mod claims;
 mod commit;
 mod drain;
 mod gathered;
+mod lending;
 mod patience;
 mod plan;
 mod queue;

@@ -5,16 +5,13 @@
 //! is resolved.
 
 use super::upload::{Completing, Snapshot};
-use crate::format::{HIDDEN_DIRECTORY, LEGACY_MARKER_SUFFIX};
+use crate::format::LEGACY_MARKER_SUFFIX;
 use crate::tree::{Node, Tree, Work};
 use ossfs_ledger::{Expect, Ident, Intent, IntentKind, NodeId};
 use ossfs_store::{Upload, UploadId};
 use ossfs_types::Key;
 use std::sync::Arc;
 use tokio::time::Instant;
-
-/// Longest chain of nodes, each waiting for the next one's key, that is followed: a longer one would be a cycle.
-const CHAIN_MAX: usize = 10_000;
 
 /// What to do next for a node.
 #[derive(Debug, PartialEq, Eq)]
@@ -165,6 +162,9 @@ impl Tree {
         {
             return Step::Blocked;
         }
+        if self.lets_borrowers_first(id, key) {
+            return Step::Blocked;
+        }
         let own = self.node(id).and_then(|node| node.home(key)).cloned();
         let tomb = self.tomb(key).map(|tomb| tomb.ident.clone());
         let unknown = own.is_none() && tomb.is_none();
@@ -242,26 +242,6 @@ impl Tree {
         self.urge(other);
         self.wait_for(key, Work::Node(id));
         Step::Blocked
-    }
-
-    /// Whether `id`, on its way to its own key, waits for others that in the end wait for `target`.
-    fn waits_in_turn(&self, id: NodeId, target: NodeId) -> bool {
-        let mut at = id;
-        for _ in 0..CHAIN_MAX {
-            let next = self.natural_key(at).and_then(|key| self.home_at(&key));
-            match next {
-                Some(next) if next == target => return true,
-                Some(next) if next != at => at = next,
-                _ => return false,
-            }
-        }
-        true
-    }
-
-    /// A key that nobody sees and that was never used before.
-    fn hidden_key(&mut self, id: NodeId) -> Option<Key> {
-        let prefix = self.prefix_of(NodeId::ROOT)?;
-        Key::parse(&format!("{prefix}{HIDDEN_DIRECTORY}/moved/{}-{}", id.0, new_token())).ok()
     }
 
     /// What a settled node has at other keys is garbage.
@@ -387,6 +367,6 @@ fn directory_needs(node: &Node, key: &Key) -> Needed {
 }
 
 /// What an object of ours carries, to be known again.
-fn new_token() -> Arc<str> {
+pub(super) fn new_token() -> Arc<str> {
     format!("{:016x}", fastrand::u64(..)).into()
 }

@@ -269,6 +269,10 @@ impl Core {
             let error = Error::new(Kind::Precondition, "settle", "the version before is another one now");
             return self.leave(order, &error);
         }
+        if let Some(error) = self.lost_origin(order).await {
+            self.change(|world| world.tree.abandon(order));
+            return self.note_failure(id, &error);
+        }
         let (source, expected) = match (order.source(), &order.intent.expect) {
             (Some((key, ident)), _) => (key.clone(), Some(ident.clone())),
             (None, Expect::Present(ident) | Expect::PresentOrAbsent(ident)) => (order.key.clone(), Some(ident.clone())),
@@ -305,6 +309,24 @@ impl Core {
             }
             Err(error) => self.give_up(order, &error),
         }
+    }
+}
+
+impl Core {
+    /// Why bytes that an order borrows from another object can't be had any more, if that is so: an outsider replaced or
+    /// deleted it.
+    async fn lost_origin(&self, order: &Order) -> Option<Error> {
+        for origin in order.snapshot.iter().flat_map(|snapshot| snapshot.origins()) {
+            match self.store.head(&origin.key).await {
+                Ok(meta) if meta.etag == origin.ident.etag => {}
+                Err(error) if error.kind() != Kind::NotFound => return Some(error),
+                _ => {
+                    let message = "somebody else replaced or deleted the object that bytes were copied from";
+                    return Some(Error::new(Kind::Precondition, "settle", message).on_key(origin.key.as_str()));
+                }
+            }
+        }
+        None
     }
 }
 

@@ -21,6 +21,8 @@ use tokio::time::Instant;
 const STREAM_PARTS_MAX: usize = 9_000;
 /// Parts grow with the file, so that 9,000 of them reach far.
 const PART_GROWTH: u64 = 1_000;
+/// Parts of one upload in flight. Those with bytes are bounded by the memory for them, but holes take none.
+const STREAM_PARTS_IN_FLIGHT: usize = 64;
 /// How often a part that failed is sent again before the upload waits.
 const PART_FAILURES_MAX: u32 = 3;
 
@@ -109,8 +111,8 @@ impl Core {
     }
 
     /// Sends parts, each in a task of its own: their number is bounded by the memory for what is written.
-    fn send(self: &Arc<Self>, id: NodeId, jobs: Vec<Job>) {
-        for job in jobs {
+    fn send(self: &Arc<Self>, id: NodeId, ready: Vec<Job>) {
+        for job in ready {
             let core = self.clone();
             tokio::spawn(async move {
                 let number = u32::try_from(job.index + 1).ok().and_then(PartNumber::new);
@@ -118,7 +120,12 @@ impl Core {
                     Some(number) => core.upload_part(&job.upload, number, &job.extents).await,
                     None => Err(Error::new(Kind::Invalid, "UploadPart", "the file has too many parts")),
                 };
+                let done = sent.is_ok();
                 core.part_ended(id, &job.upload, job.index, sent);
+                if done {
+                    let next = core.change(|world| jobs(world, id));
+                    core.send(id, next);
+                }
             });
         }
     }
@@ -250,7 +257,8 @@ fn jobs(world: &mut World, id: NodeId) -> Vec<Job> {
         let Some(upload) = stream.upload.clone() else { return Vec::new() };
         let mut jobs = Vec::new();
         for (index, part) in stream.parts.iter_mut().enumerate() {
-            if stream.failures <= PART_FAILURES_MAX
+            if stream.in_flight < STREAM_PARTS_IN_FLIGHT
+                && stream.failures <= PART_FAILURES_MAX
                 && let PartState::Pending { in_flight } = &mut part.state
                 && !*in_flight
             {

@@ -75,7 +75,7 @@ impl Core {
     fn take_tomb(&self, world: &mut World, key: &Key) -> Option<(Ident, Option<Instant>)> {
         let (tree, now) = (&mut world.tree, Instant::now());
         let ident = tree.tomb(key)?.ident.clone();
-        if tree.busy.contains(key) || tree.intent(key).is_some() {
+        if tree.busy.contains(key) || tree.intent(key).is_some() || tree.asks_borrowers(key, &ident) {
             tree.wait_for(key, Work::Tomb(key.clone()));
             return None;
         }

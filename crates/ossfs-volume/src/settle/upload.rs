@@ -2,20 +2,24 @@
 
 use super::plan::Order;
 use crate::core::{Core, ROOM_UNIT_BYTES};
-use crate::write::{Extent, Extents, PART_COPY_BYTES, Part, PartLimits, Source, plan, push_zeros};
+use crate::write::{Extent, Extents, Origin, PART_COPY_BYTES, Part, PartLimits, Source, plan, push_zeros};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use ossfs_ledger::{Ident, IntentKind, StagingError};
 use ossfs_store as store;
-use ossfs_store::{Error, GetOptions, Kind, PartNumber, Payload, PutOptions, Result, Upload};
+use ossfs_store::{CopyOptions, Error, GetOptions, Kind, PartNumber, Payload, PutOptions, Result, Upload};
 use ossfs_types::limits::PART_BYTES_MIN;
 use ossfs_types::{ByteRange, Crc64, Key};
+use std::sync::Arc;
 use tokio::sync::SemaphorePermit;
 
 /// Largest object that is put in one request: above it, parts in parallel are faster, and a failure costs less.
 const PUT_BYTES_MAX: u64 = 16 << 20;
 /// So much of the object before is rather read and put again than copied in parts: it saves two requests.
 const BASE_READ_MAX: u64 = 1 << 20;
+/// Largest object that is copied in one request: a larger one is copied in parts, at the same time, each within the deadline
+/// of a request.
+const COPY_BYTES_MAX: u64 = PART_COPY_BYTES;
 /// Parts of one upload in flight.
 const PARTS_IN_FLIGHT: usize = 8;
 
@@ -31,6 +35,11 @@ impl Snapshot {
     /// The object that holds what of the bytes is not here.
     pub(super) fn base(&self) -> Option<&(Key, Ident)> {
         self.base.as_ref()
+    }
+
+    /// The objects that bytes are borrowed from.
+    pub(super) fn origins(&self) -> impl Iterator<Item = &Arc<Origin>> {
+        self.extents.origins()
     }
 }
 
@@ -53,25 +62,68 @@ pub(crate) struct Completing {
 impl Core {
     /// Uploads what a node is now.
     pub(super) async fn upload(&self, order: &mut Order) -> Result<Ident> {
+        self.send_parts(order).await?;
         if let Some(completing) = &order.completing {
             return self.complete(order, completing).await;
         }
+        let snapshot = self.snapshot_of(order);
+        let (extents, base) = (&snapshot.extents, snapshot.base.as_ref());
+        if let Some(origin) = extents.whole_origin() {
+            return self.copy_whole(order, origin).await;
+        }
+        let whole = ByteRange::new(0, extents.len()).expect("it begins at 0");
+        let all = extents.in_range(whole);
+        let _room = self.room_for_staged(&all).await;
+        let payload = self.gather(&all, base).await?;
+        self.put(order, payload).await
+    }
+
+    /// Sends the parts of what is not put or copied in one request: it only has to be completed then.
+    pub(super) async fn send_parts(&self, order: &mut Order) -> Result<()> {
+        if order.completing.is_some() {
+            return Ok(());
+        }
+        let snapshot = self.snapshot_of(order);
+        let extents = &snapshot.extents;
+        if extents.whole_origin().is_some_and(|origin| origin.ident.size <= COPY_BYTES_MAX) {
+            return Ok(());
+        }
+        let elsewhere = |extent: &&Extent| matches!(extent.source, Source::Base | Source::Borrowed { .. });
+        let to_read: u64 = extents.iter().filter(elsewhere).map(|extent| extent.range.len()).sum();
+        if extents.len() <= PUT_BYTES_MAX && to_read <= BASE_READ_MAX {
+            return Ok(());
+        }
+        self.upload_parts(order, extents, snapshot.base.as_ref()).await
+    }
+
+    fn snapshot_of(&self, order: &mut Order) -> Snapshot {
         let snapshot = match order.snapshot.take() {
             Some(snapshot) => snapshot,
             None => self.snapshot(order),
         };
         order.snapshot = Some(snapshot.clone());
-        let Snapshot { extents, base } = snapshot;
-        let from_base: u64 =
-            extents.iter().filter(|extent| extent.source == Source::Base).map(|extent| extent.range.len()).sum();
-        if extents.len() <= PUT_BYTES_MAX && from_base <= BASE_READ_MAX {
-            let whole = ByteRange::new(0, extents.len()).expect("it begins at 0");
-            let all = extents.in_range(whole);
-            let _room = self.room_for_staged(&all).await;
-            let payload = self.gather(&all, base.as_ref()).await?;
-            return self.put(order, payload).await;
+        snapshot
+    }
+
+    /// A file that is the whole of another one's object is a copy of it, with metadata of its own.
+    async fn copy_whole(&self, order: &Order, origin: &Origin) -> Result<Ident> {
+        let metadata = self.metadata(order).await?;
+        let headers = self.write_headers(order);
+        let options = CopyOptions { replace_metadata: Some(metadata.clone()), headers: headers.clone() };
+        let source = store::CopySource { key: origin.key.clone(), if_match: Some(origin.ident.etag.clone()) };
+        match self.store.copy(&source, &order.key, &options).await {
+            Ok(written) => Ok(Ident {
+                etag: written.etag,
+                size: origin.ident.size,
+                crc64: written.crc64.or(origin.ident.crc64),
+                last_modified: None,
+            }),
+            // What OSS refuses to copy (an appendable object) goes through here.
+            Err(error) if error.kind() == Kind::WrongType => {
+                self.put_from(&order.key, &origin.key, &origin.ident, &PutOptions { metadata, headers }).await
+            }
+            Err(error) => Err(error),
         }
-        self.upload_parts(order, &extents, base.as_ref()).await
     }
 
     /// What a node is now. The order is for that from here on.
@@ -94,11 +146,12 @@ impl Core {
             });
             let base = node.and_then(|node| node.any_valid_home().cloned());
             world.tree.set_intent(&order.key, Some(order.intent.clone()));
+            world.tree.hold_borrowed(id);
             Snapshot { extents, base }
         })
     }
 
-    /// The bytes of extents, those of the base read from there.
+    /// The bytes of extents; what is in an object is read from there.
     pub(super) async fn gather(&self, extents: &[Extent], base: Option<&(Key, Ident)>) -> Result<Payload> {
         let mut chunks = Vec::new();
         for extent in extents {
@@ -109,14 +162,10 @@ impl Core {
                     chunks.push(bytes);
                 }
                 Source::Zero => push_zeros(&mut chunks, extent.range.len()),
-                Source::Base => {
-                    let lacking = || Error::new(Kind::NotFound, "settle", "the version before is gone");
-                    let (key, ident) = base.ok_or_else(lacking)?;
-                    let options = GetOptions {
-                        range: Some(extent.range),
-                        if_match: Some(ident.etag.clone()),
-                        ..GetOptions::default()
-                    };
+                Source::Base | Source::Borrowed { .. } => {
+                    let (key, ident, range) = object_of(extent, base)?;
+                    let if_match = Some(ident.etag.clone());
+                    let options = GetOptions { range: Some(range), if_match, ..GetOptions::default() };
                     chunks.push(self.store.read(key, &options, &self.pool).await?.bytes);
                 }
                 Source::Sent => {
@@ -143,7 +192,7 @@ impl Core {
         }
     }
 
-    async fn upload_parts(&self, order: &mut Order, extents: &Extents, base: Option<&(Key, Ident)>) -> Result<Ident> {
+    async fn upload_parts(&self, order: &mut Order, extents: &Extents, base: Option<&(Key, Ident)>) -> Result<()> {
         let options = PutOptions { metadata: self.metadata(order).await?, headers: self.write_headers(order) };
         let upload = self.begin_noted_upload(order, &options).await?;
         self.announce_upload(order, &upload).await?;
@@ -166,9 +215,8 @@ impl Core {
             }
         };
         parts.sort_by_key(|part| part.number);
-        let completing = Completing { upload, parts, size: extents.len() };
-        order.completing = Some(completing.clone());
-        self.complete(order, &completing).await
+        order.completing = Some(Completing { upload, parts, size: extents.len() });
+        Ok(())
     }
 
     /// Notes in the ledger which upload an order has begun, before its first part.
@@ -208,10 +256,12 @@ impl Core {
                 sent.inspect(|_| self.got_on()).inspect_err(|_| counted.uncount())
             }
             Part::Copy(range) => {
-                let lacking = || Error::new(Kind::NotFound, "settle", "the version before is gone");
-                let (key, ident) = base.ok_or_else(lacking)?;
+                // The plan made it of neighbours that go on in one object: the first says where.
+                let first = extents.in_range(range).into_iter().next().ok_or_else(lacking)?;
+                let (key, ident, from) = object_of(&first, base)?;
                 let source = store::CopySource { key: key.clone(), if_match: Some(ident.etag.clone()) };
-                self.store.upload_part_copy(upload, number, &source, range).await.inspect(|_| self.got_on())
+                let from = ByteRange::at(from.start(), range.len()).ok_or_else(lacking)?;
+                self.store.upload_part_copy(upload, number, &source, from).await.inspect(|_| self.got_on())
             }
         }
     }
@@ -265,4 +315,19 @@ impl Core {
         let written = self.store.complete_upload(&upload, &parts, options.headers.forbid_overwrite).await?;
         Ok(Ident { etag: written.etag, size: ident.size, crc64: written.crc64, last_modified: None })
     }
+}
+
+/// The object that an extent's bytes are in, and where.
+fn object_of<'a>(extent: &'a Extent, base: Option<&'a (Key, Ident)>) -> Result<(&'a Key, &'a Ident, ByteRange)> {
+    match &extent.source {
+        Source::Borrowed { origin, offset } => {
+            let range = ByteRange::at(*offset, extent.range.len()).ok_or_else(lacking)?;
+            Ok((&origin.key, &origin.ident, range))
+        }
+        _ => base.map(|(key, ident)| (key, ident, extent.range)).ok_or_else(lacking),
+    }
+}
+
+fn lacking() -> Error {
+    Error::new(Kind::NotFound, "settle", "the version before is gone")
 }

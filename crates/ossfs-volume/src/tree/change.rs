@@ -232,10 +232,13 @@ impl Tree {
         }
     }
 
-    /// Makes all objects of a node without names garbage, unless it is open or being written.
+    /// Makes all objects of a node without names garbage, unless it is open or being written, or about to be hidden from
+    /// those who want its key because others have bytes of it.
     pub(crate) fn bury_if_free(&mut self, id: NodeId) {
         let free = self.node(id).is_some_and(|node| {
+            let needed = node.hide.is_some() && node.homes.iter().any(|(key, ident)| self.is_lent(key, ident));
             id != NodeId::ROOT
+                && !needed
                 && node.recorded
                 && node.names.is_empty()
                 && node.opens == 0

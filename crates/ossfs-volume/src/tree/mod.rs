@@ -10,6 +10,7 @@
 mod change;
 mod failure;
 mod leftovers;
+mod lent;
 mod listing;
 mod node;
 mod owner;
@@ -66,6 +67,8 @@ pub(crate) struct Tree {
     work: Vec<Work>,
     /// By key, what waits for a change of what stands there.
     waiting: HashMap<Key, Vec<Work>>,
+    /// Objects that contents have bytes of.
+    lent: lent::Lent,
 }
 
 /// Something that the settler carries to the bucket.
@@ -106,6 +109,7 @@ impl Tree {
             draining: HashSet::new(),
             work: Vec::new(),
             waiting: HashMap::new(),
+            lent: lent::Lent::default(),
         }
     }
 
@@ -132,8 +136,9 @@ impl Tree {
                 (RecordKey::Claim(prefix), Record::Claim(claim)) => tree.set_claim(&prefix, Some(claim)),
                 (RecordKey::Content(id), Record::Content(content)) => {
                     if let Some(node) = tree.nodes.get_mut(&id) {
-                        node.durable = Durable::of_record(content, staging).map(Arc::new);
+                        node.durable = Some(Arc::new(Durable::of_record(content, staging)));
                     }
+                    tree.note_recorded_borrowing(id);
                 }
                 (key, _) => tracing::error!(?key, "a record of the ledger is of another kind than its key"),
             }
@@ -172,6 +177,7 @@ impl Tree {
         if node.durable.is_some() || durable.is_some() {
             node.durable = durable;
             self.touched.insert(RecordKey::Content(id));
+            self.note_recorded_borrowing(id);
         }
     }
 
@@ -365,9 +371,12 @@ impl Tree {
             }
             None => self.intents.remove(key),
         };
-        if let Some(node) = old.and_then(|old| self.nodes.get_mut(&old.node)) {
-            node.intent = None;
-            node.inherited = false;
+        if let Some(ended) = old.map(|old| old.node) {
+            if let Some(node) = self.nodes.get_mut(&ended) {
+                node.intent = None;
+                node.inherited = false;
+            }
+            self.release_borrowed(ended);
         }
         self.mutated(key);
         self.wake(key);
@@ -477,6 +486,7 @@ impl Tree {
             self.touched.insert(RecordKey::Name(*parent, name.clone()));
         }
         let homes: Vec<Key> = node.homes.iter().map(|(key, _)| key.clone()).collect();
+        self.note_recorded_borrowing(id);
         for key in homes {
             if self.homes.get(&key) == Some(&id) {
                 self.homes.remove(&key);

@@ -3,7 +3,7 @@
 //! It is of the moment when the file was last closed, or put aside otherwise; what was written since is in memory alone. It
 //! keeps the pieces in use that it names.
 
-use super::extents::{Extent, Extents, Source};
+use super::extents::{Extent, Extents, Origin, Source};
 use super::staged::Staged;
 use ossfs_ledger::{ContentExtent, ContentRecord, ContentSource, Staging};
 use std::sync::Arc;
@@ -32,6 +32,11 @@ impl Durable {
         &self.extents
     }
 
+    /// The bytes of an object are in another one now.
+    pub(crate) fn move_origin(&mut self, from: &Origin, to: &Arc<Origin>) {
+        self.extents.move_origin(from, to);
+    }
+
     /// An upload of a generation is the base now. Returns whether anything is left that the base does not have.
     pub(crate) fn rebase(&mut self, generation: u64) -> bool {
         self.extents.rebase(generation);
@@ -52,6 +57,10 @@ impl Durable {
                     let (piece, offset) = staged.place();
                     ContentSource::Staged { piece, offset }
                 }
+                Source::Borrowed { origin, offset } => {
+                    let Origin { key, ident } = (**origin).clone();
+                    ContentSource::Borrowed { key, ident, offset: *offset }
+                }
                 Source::Memory(_) | Source::Sent => return None,
             };
             Some(ContentExtent { range: extent.range, generation: extent.generation, source })
@@ -60,18 +69,19 @@ impl Durable {
     }
 
     /// What a ledger kept.
-    pub(crate) fn of_record(record: ContentRecord, staging: &Arc<Staging>) -> Option<Self> {
+    pub(crate) fn of_record(record: ContentRecord, staging: &Arc<Staging>) -> Self {
         let extent = |extent: ContentExtent| {
             let source = match extent.source {
                 ContentSource::Base => Source::Base,
                 ContentSource::Zero => Source::Zero,
                 ContentSource::Staged { piece, offset } => Source::Staged(Staged::adopt(staging, piece, offset)),
-                // Nothing here borrows yet.
-                ContentSource::Borrowed { .. } => return None,
+                ContentSource::Borrowed { key, ident, offset } => {
+                    Source::Borrowed { origin: Arc::new(Origin { key, ident }), offset }
+                }
             };
-            Some(Extent { range: extent.range, source, generation: extent.generation })
+            Extent { range: extent.range, source, generation: extent.generation }
         };
-        let extents: Option<Vec<Extent>> = record.extents.into_iter().map(extent).collect();
-        Some(Self { generation: record.generation, extents: Extents::of(extents?) })
+        let extents = record.extents.into_iter().map(extent).collect();
+        Self { generation: record.generation, extents: Extents::of(extents) }
     }
 }

@@ -5,8 +5,10 @@
 
 use super::staged::{Staged, pieces};
 use bytes::{Bytes, BytesMut};
-use ossfs_types::ByteRange;
+use ossfs_ledger::Ident;
+use ossfs_types::{ByteRange, Key};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Small neighbours are merged up to this many bytes, so that a file written byte by byte doesn't take an extent a byte.
 const MERGED_BYTES_MAX: usize = 1 << 20;
@@ -23,6 +25,20 @@ pub(crate) fn push_zeros(chunks: &mut Vec<Bytes>, mut len: u64) {
     }
 }
 
+/// One version of an object that bytes are borrowed from. It stays as it is until nobody borrows from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub key: Key,
+    pub ident: Ident,
+}
+
+impl Origin {
+    /// Whether the object of this identity at a key is the one.
+    pub(crate) fn is(&self, key: &Key, ident: &Ident) -> bool {
+        self.key == *key && self.ident.etag == ident.etag
+    }
+}
+
 /// Where bytes are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
@@ -36,6 +52,19 @@ pub(crate) enum Source {
     Staged(Staged),
     /// In a part of an upload that is not complete: they can't be read.
     Sent,
+    /// In one version of an object, most often another file's, from this offset on.
+    Borrowed { origin: Arc<Origin>, offset: u64 },
+}
+
+impl Source {
+    /// Where the bytes are that lie so much further on.
+    fn after(&self, bytes: u64) -> Self {
+        match self {
+            Self::Borrowed { origin, offset } => Self::Borrowed { origin: origin.clone(), offset: offset + bytes },
+            Self::Staged(staged) => Self::Staged(staged.skip(bytes)),
+            other => other.clone(),
+        }
+    }
 }
 
 /// A run of bytes that are in one place.
@@ -59,8 +88,7 @@ impl Extent {
                 let to = usize::try_from(end - self.range.start()).expect("within a buffer");
                 Source::Memory(bytes.slice(from..to))
             }
-            Source::Staged(staged) => Source::Staged(staged.skip(start - self.range.start())),
-            other => other.clone(),
+            other => other.after(start - self.range.start()),
         };
         Some(Self { range: cut, source, generation: self.generation })
     }
@@ -72,6 +100,8 @@ pub(crate) struct Extents {
     /// By start.
     map: BTreeMap<u64, Extent>,
     memory_bytes: u64,
+    /// What is borrowed from, each with the number of extents that do.
+    origins: Vec<(Arc<Origin>, usize)>,
 }
 
 impl Extents {
@@ -141,6 +171,20 @@ impl Extents {
         self.map.values().filter(kept).map(|extent| extent.range.len()).sum()
     }
 
+    /// What bytes are borrowed from.
+    pub(crate) fn origins(&self) -> impl Iterator<Item = &Arc<Origin>> {
+        self.origins.iter().map(|(origin, _)| origin)
+    }
+
+    /// The object that all bytes are, if they are the whole of one that is borrowed from.
+    pub(crate) fn whole_origin(&self) -> Option<&Arc<Origin>> {
+        let (_, only) = self.map.first_key_value().filter(|_| self.map.len() == 1)?;
+        match &only.source {
+            Source::Borrowed { origin, offset: 0 } if origin.ident.size == only.range.len() => Some(origin),
+            _ => None,
+        }
+    }
+
     /// Writes bytes; a gap before them becomes zeros.
     pub(crate) fn write(&mut self, offset: u64, bytes: Bytes, generation: u64) {
         let len = self.len();
@@ -150,6 +194,36 @@ impl Extents {
         let end = offset + bytes.len() as u64;
         self.set(offset, end, Source::Memory(bytes), generation);
         self.merge_before(end);
+    }
+
+    /// Puts bytes there that are elsewhere; a gap before them becomes zeros.
+    pub(crate) fn place(&mut self, range: ByteRange, source: Source, generation: u64) {
+        let len = self.len();
+        if range.start() > len {
+            self.set(len, range.start(), Source::Zero, generation);
+        }
+        self.set(range.start(), range.end(), source, generation);
+        self.merge_borrowed_before(range.start());
+    }
+
+    /// The bytes of an object are in another one now: whoever borrows them borrows from that.
+    pub(crate) fn move_origin(&mut self, from: &Origin, to: &Arc<Origin>) {
+        for extent in self.map.values_mut() {
+            match &mut extent.source {
+                Source::Borrowed { origin, .. } if origin.is(&from.key, &from.ident) => *origin = to.clone(),
+                _ => {}
+            }
+        }
+        self.origins.clear();
+        let sources: Vec<Source> = self.map.values().map(|extent| extent.source.clone()).collect();
+        sources.iter().for_each(|source| self.count_origin(source));
+    }
+
+    /// Where the first byte from an offset on lies that is, or is not, in a hole; the end of the file is one.
+    pub(crate) fn seek(&self, offset: u64, hole: bool) -> Option<u64> {
+        let rest = ByteRange::new(offset, self.len()).filter(|rest| !rest.is_empty())?;
+        let found = self.in_range(rest).into_iter().find(|extent| (extent.source == Source::Zero) == hole);
+        found.map(|extent| extent.range.start()).or(hole.then_some(self.len()))
     }
 
     /// Cuts the file, or makes it longer with zeros.
@@ -182,18 +256,44 @@ impl Extents {
         self.set(range.start(), range.end(), Source::Sent, generation);
     }
 
-    /// Whether everything before an offset was written since there was a base.
+    /// Whether everything before an offset was written here since there was a base.
     pub(crate) fn is_new_before(&self, offset: u64) -> bool {
-        self.map.range(..offset).all(|(_, extent)| extent.source != Source::Base)
+        let elsewhere = |extent: &Extent| matches!(extent.source, Source::Base | Source::Borrowed { .. });
+        !self.map.range(..offset).any(|(_, extent)| elsewhere(extent))
     }
 
     fn set(&mut self, start: u64, end: u64, source: Source, generation: u64) {
         let Some(range) = ByteRange::new(start, end).filter(|range| !range.is_empty()) else { return };
         self.clear(start, end);
-        if matches!(source, Source::Memory(_)) {
-            self.memory_bytes += range.len();
+        self.insert(Extent { range, source, generation });
+    }
+
+    fn insert(&mut self, extent: Extent) {
+        if matches!(extent.source, Source::Memory(_)) {
+            self.memory_bytes += extent.range.len();
         }
-        self.map.insert(start, Extent { range, source, generation });
+        self.count_origin(&extent.source);
+        self.map.insert(extent.range.start(), extent);
+    }
+
+    fn remove(&mut self, start: u64) -> Option<Extent> {
+        let extent = self.map.remove(&start)?;
+        if matches!(extent.source, Source::Memory(_)) {
+            self.memory_bytes -= extent.range.len();
+        }
+        if let Source::Borrowed { origin, .. } = &extent.source {
+            self.origins.iter_mut().filter(|(known, _)| known == origin).for_each(|(_, count)| *count -= 1);
+            self.origins.retain(|(_, count)| *count > 0);
+        }
+        Some(extent)
+    }
+
+    fn count_origin(&mut self, source: &Source) {
+        let Source::Borrowed { origin, .. } = source else { return };
+        match self.origins.iter_mut().find(|(known, _)| known == origin) {
+            Some((_, count)) => *count += 1,
+            None => self.origins.push((origin.clone(), 1)),
+        }
     }
 
     /// Removes what lies in a range, cutting what reaches over its ends.
@@ -202,17 +302,11 @@ impl Extents {
         let first = self.map.range(..=start).next_back().map_or(start, |(first, _)| *first);
         let touched: Vec<u64> = self.map.range(first..end).map(|(at, _)| *at).collect();
         for at in touched {
-            let Some(extent) = self.map.remove(&at) else { continue };
+            let Some(extent) = self.remove(at) else { continue };
             let before = ByteRange::new(extent.range.start(), range.start().max(extent.range.start()));
             let after = ByteRange::new(range.end().min(extent.range.end()), extent.range.end());
-            if matches!(extent.source, Source::Memory(_)) {
-                self.memory_bytes -= extent.range.len();
-            }
             for kept in [before, after].into_iter().flatten().filter_map(|kept| extent.cut(kept)) {
-                if matches!(kept.source, Source::Memory(_)) {
-                    self.memory_bytes += kept.range.len();
-                }
-                self.map.insert(kept.range.start(), kept);
+                self.insert(kept);
             }
         }
     }
@@ -234,6 +328,18 @@ impl Extents {
             let (start, generation) = (before.range.start(), last.generation);
             self.set(start, end, Source::Memory(merged.freeze()), generation);
         }
+    }
+
+    /// Makes one extent of two that meet at an offset and go on in one object: a file that is copied in pieces is one.
+    fn merge_borrowed_before(&mut self, start: u64) {
+        let Some((_, before)) = self.map.range(..start).next_back() else { return };
+        let Some(last) = self.map.get(&start) else { return };
+        if !matches!(before.source, Source::Borrowed { .. }) || before.source.after(before.range.len()) != last.source {
+            return;
+        }
+        let (source, generation) = (before.source.clone(), before.generation.max(last.generation));
+        let (start, end) = (before.range.start(), last.range.end());
+        self.set(start, end, source, generation);
     }
 
     /// Makes one extent of neighbours that are ranges of the base.
@@ -273,6 +379,7 @@ mod tests {
                 Source::Zero => all.extend(std::iter::repeat_n(0, len)),
                 Source::Sent => all.extend(std::iter::repeat_n(b's', len)),
                 Source::Staged(staged) => all.extend_from_slice(&staged.fetch_now(len as u64)),
+                Source::Borrowed { offset, .. } => all.extend((*offset..).map(borrowed_byte).take(len)),
                 Source::Memory(bytes) => {
                     assert_eq!(bytes.len(), len);
                     all.extend_from_slice(bytes);
@@ -282,9 +389,26 @@ mod tests {
         all
     }
 
+    /// What the object that is borrowed from has at an offset.
+    fn borrowed_byte(offset: u64) -> u8 {
+        b'A' + u8::try_from(offset % 26).unwrap()
+    }
+
+    fn origin(key: &str) -> Arc<Origin> {
+        let ident = Ident {
+            etag: ossfs_types::ETag::parse(&format!("\"{key}\"")).unwrap(),
+            size: 100,
+            crc64: None,
+            last_modified: None,
+        };
+        Arc::new(Origin { key: Key::parse(key).unwrap(), ident })
+    }
+
     #[derive(Debug, Clone)]
     enum Operation {
         Write(u64, Vec<u8>),
+        Borrow(u64, u64, u64),
+        Zero(u64, u64),
         SetLen(u64),
         Rebase,
         /// Stages what is in memory; what is written until `Staged` is not.
@@ -296,6 +420,8 @@ mod tests {
         prop_oneof![
             4 => (0u64..60, proptest::collection::vec(b'0'..=b'9', 1..20))
                 .prop_map(|(offset, bytes)| Operation::Write(offset, bytes)),
+            2 => (0u64..60, 0u64..50, 1u64..40).prop_map(|(to, from, len)| Operation::Borrow(to, from, len)),
+            1 => (0u64..60, 1u64..30).prop_map(|(offset, len)| Operation::Zero(offset, len)),
             1 => (0u64..80).prop_map(Operation::SetLen),
             1 => Just(Operation::Rebase),
             1 => Just(Operation::Stage),
@@ -317,6 +443,20 @@ mod tests {
                         model.resize(model.len().max(at + bytes.len()), 0);
                         model[at..at + bytes.len()].copy_from_slice(&bytes);
                         extents.write(offset, bytes.into(), generation);
+                    }
+                    Operation::Borrow(to, from, len) => {
+                        let at = usize::try_from(to).unwrap();
+                        let bytes: Vec<u8> = (from..from + len).map(borrowed_byte).collect();
+                        model.resize(model.len().max(at + bytes.len()), 0);
+                        model[at..at + bytes.len()].copy_from_slice(&bytes);
+                        let source = Source::Borrowed { origin: origin("o"), offset: from };
+                        extents.place(ByteRange::at(to, len).unwrap(), source, generation);
+                    }
+                    Operation::Zero(offset, len) => {
+                        let (at, end) = (usize::try_from(offset).unwrap(), usize::try_from(offset + len).unwrap());
+                        model.resize(model.len().max(end), 0);
+                        model[at..end].fill(0);
+                        extents.place(ByteRange::at(offset, len).unwrap(), Source::Zero, generation);
                     }
                     Operation::SetLen(len) => {
                         model.resize(usize::try_from(len).unwrap(), 0);
@@ -343,6 +483,8 @@ mod tests {
                     _ => 0,
                 });
                 prop_assert_eq!(held.sum::<u64>(), extents.memory_bytes());
+                let borrows = extents.iter().any(|extent| matches!(extent.source, Source::Borrowed { .. }));
+                prop_assert_eq!(extents.origins().count(), usize::from(borrows));
                 let part = extents.in_range(ByteRange::new(7, 23).unwrap());
                 let cut: u64 = part.iter().map(|extent| extent.range.len()).sum();
                 prop_assert_eq!(cut, model.len().clamp(7, 23) as u64 - 7);
@@ -374,6 +516,35 @@ mod tests {
         assert!(staging.unused().is_empty());
         drop(upload);
         assert_eq!(staging.unused(), [0]);
+    }
+
+    #[test]
+    fn a_copy_in_pieces_is_the_whole_object() {
+        let mut extents = Extents::default();
+        for (start, end, generation) in [(0, 40, 1), (40, 70, 2), (70, 100, 3)] {
+            let source = Source::Borrowed { origin: origin("o"), offset: start };
+            extents.place(ByteRange::new(start, end).unwrap(), source, generation);
+        }
+        assert_eq!(extents.whole_origin(), Some(&origin("o")));
+        extents.move_origin(&origin("o"), &origin("p"));
+        assert_eq!(extents.whole_origin(), Some(&origin("p")));
+        assert_eq!(extents.origins().collect::<Vec<_>>(), [&origin("p")]);
+        extents.set_len(99, 4);
+        assert_eq!(extents.whole_origin(), None);
+        extents.set_len(0, 5);
+        assert_eq!(extents.origins().count(), 0);
+    }
+
+    #[test]
+    fn holes_and_data_are_found() {
+        let mut extents = Extents::of_base(10);
+        extents.place(ByteRange::new(4, 6).unwrap(), Source::Zero, 1);
+        let found = |extents: &Extents, hole| [0, 5, 7, 8, 10].map(|offset| extents.seek(offset, hole));
+        assert_eq!(found(&extents, false), [Some(0), Some(6), Some(7), Some(8), None]);
+        assert_eq!(found(&extents, true), [Some(4), Some(5), Some(10), Some(10), None]);
+        extents.place(ByteRange::new(8, 10).unwrap(), Source::Zero, 2);
+        assert_eq!(found(&extents, false), [Some(0), Some(6), Some(7), None, None], "only a hole is left");
+        assert_eq!(found(&extents, true), [Some(4), Some(5), Some(8), Some(8), None]);
     }
 
     #[test]

@@ -11,6 +11,6 @@ mod staged;
 
 pub(crate) use content::{Content, PartState, Stream, StreamPart};
 pub(crate) use durable::Durable;
-pub(crate) use extents::{Extent, Extents, Source, push_zeros};
+pub(crate) use extents::{Extent, Extents, Origin, Source, push_zeros};
 pub(crate) use parts::{PART_COPY_BYTES, Part, PartLimits, plan};
 pub(crate) use staged::Staged;

@@ -1,8 +1,9 @@
 //! Which parts an upload is made of. Pure.
 
-use super::extents::{Extent, Source};
+use super::extents::{Extent, Origin, Source};
 use ossfs_types::ByteRange;
 use ossfs_types::limits::{PART_BYTES_MAX, PART_BYTES_MIN, PART_NUMBER_MAX};
+use std::sync::Arc;
 
 /// Bytes of one part that is copied on the server: large, as no byte moves, but small enough to be done within a request's
 /// deadline.
@@ -24,9 +25,9 @@ pub(crate) struct PartLimits {
 /// One part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// Bytes that go over the wire: those that are here, and those of the base that are too few for a part of their own.
+    /// Bytes that go over the wire: those that are here, and those of objects that are too few for a part of their own.
     Upload(ByteRange),
-    /// Bytes of the base, copied on the server.
+    /// Bytes of an object, copied on the server.
     Copy(ByteRange),
 }
 
@@ -41,50 +42,89 @@ impl Part {
 /// The parts of the extents, which adjoin each other.
 ///
 /// Invariants: the parts tile the extents in order; none but the last is smaller than `min`; no byte that was written is
-/// copied; no more than [`PART_NUMBER_MAX`] parts.
+/// copied; a part that is copied comes from one object, without a gap; no more than [`PART_NUMBER_MAX`] parts. As few bytes
+/// as that allows go over the wire, and then as few requests.
 pub(crate) fn plan(extents: &[Extent], limits: &PartLimits) -> Vec<Part> {
+    let total: u64 = extents.iter().map(|extent| extent.range.len()).sum();
+    // Fewer bytes a part and there would be too many parts.
+    let mut least = total.div_ceil(u64::from(PART_NUMBER_MAX)).max(limits.min);
+    loop {
+        let parts = parts_of_at_least(least, extents, limits);
+        if parts.len() <= PART_NUMBER_MAX as usize || least >= PART_BYTES_MAX {
+            return parts;
+        }
+        // Many small changes, or uneven ends of runs: larger parts, of which fewer bytes are copied.
+        least += least / 4;
+    }
+}
+
+fn parts_of_at_least(least: u64, extents: &[Extent], limits: &PartLimits) -> Vec<Part> {
     let mut runs = runs(extents);
-    absorb_small(&mut runs, limits.min);
-    let total: u64 = runs.iter().map(|run| run.len).sum();
-    // Room for the uneven ends of runs.
-    let fair = total.div_ceil(u64::from(PART_NUMBER_MAX) / 2).max(1);
+    absorb_small(&mut runs, least);
     let mut at = extents.first().map_or(0, |extent| extent.range.start());
     let mut parts = Vec::new();
     for run in runs {
-        let size = if run.copied { limits.copy } else { limits.upload }.max(fair).max(limits.min);
+        let copied = run.from.is_some();
+        let size = if copied { limits.copy } else { limits.upload }.max(least);
         // Evenly, so that no piece is too small.
-        let pieces = (run.len / size.max(1)).max(1);
+        let pieces = (run.len / size.max(1)).max(run.len.div_ceil(PART_BYTES_MAX)).max(1);
         let end = at + run.len;
         for piece in 0..pieces {
             let next = if piece + 1 == pieces { end } else { at + run.len / pieces };
             let range = ByteRange::new(at, next).expect("pieces ascend");
-            parts.push(if run.copied { Part::Copy(range) } else { Part::Upload(range) });
+            parts.push(if copied { Part::Copy(range) } else { Part::Upload(range) });
             at = next;
         }
     }
     parts
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Bytes that go the same way.
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Run {
-    copied: bool,
+    /// Where they can be copied from; nowhere if they are to be uploaded.
+    from: Option<From>,
     len: u64,
+}
+
+/// Where bytes are that can be copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct From {
+    /// The object; the file's own, if absent.
+    origin: Option<Arc<Origin>>,
+    offset: u64,
+}
+
+impl From {
+    fn after(&self, bytes: u64) -> Self {
+        Self { origin: self.origin.clone(), offset: self.offset + bytes }
+    }
 }
 
 /// Neighbours that go the same way, as one.
 fn runs(extents: &[Extent]) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     for extent in extents {
-        push(&mut runs, Run { copied: extent.source == Source::Base, len: extent.range.len() });
+        let from = match &extent.source {
+            Source::Base => Some(From { origin: None, offset: extent.range.start() }),
+            Source::Borrowed { origin, offset } => Some(From { origin: Some(origin.clone()), offset: *offset }),
+            _ => None,
+        };
+        push(&mut runs, Run { from, len: extent.range.len() });
     }
     runs
 }
 
 fn push(runs: &mut Vec<Run>, run: Run) {
-    match runs.last_mut() {
-        Some(last) if last.copied == run.copied => last.len += run.len,
-        _ if run.len == 0 => {}
-        _ => runs.push(run),
+    if run.len == 0 {
+        return;
+    }
+    if let Some(last) = runs.last_mut()
+        && last.from.as_ref().map(|from| from.after(last.len)) == run.from
+    {
+        last.len += run.len;
+    } else {
+        runs.push(run);
     }
 }
 
@@ -94,19 +134,18 @@ fn absorb_small(runs: &mut Vec<Run>, min: u64) {
     let mut old = std::mem::take(runs).into_iter().peekable();
     while let Some(mut run) = old.next() {
         if let Some(next) = old.peek_mut() {
-            if run.copied && run.len < min {
-                run.copied = false;
+            if run.len < min {
+                run.from = None;
             }
             // What is before it, if uploaded, is one run with it.
-            let before = runs.last().filter(|last| !last.copied && !run.copied).map_or(0, |last| last.len);
-            if !run.copied && before + run.len < min {
+            let before =
+                runs.last().filter(|last| last.from.is_none() && run.from.is_none()).map_or(0, |last| last.len);
+            if run.from.is_none() && before + run.len < min {
                 let taken = next.len.min(min - run.len - before);
                 run.len += taken;
                 next.len -= taken;
+                next.from = next.from.as_ref().map(|from| from.after(taken));
             }
-        } else if run.copied && run.len < min && runs.last().is_some_and(|last| !last.copied) {
-            // A small last part could be copied, but with what is before it it needs no request of its own.
-            run.copied = false;
         }
         push(runs, run);
     }
@@ -157,6 +196,50 @@ mod tests {
         check(&[(true, 4), (false, 20)], &[upload(0, 24)]);
         check(&[(true, 300)], &[copy(0, 100), copy(100, 200), copy(200, 300)]);
         check(&[(false, 3), (true, 4)], &[upload(0, 7)]);
+        // The last part may be small.
+        check(&[(false, 20), (true, 4)], &[upload(0, 20), copy(20, 24)]);
+    }
+
+    /// What is copied from an object, from an offset on.
+    fn borrowed(range: (u64, u64), key: &str, offset: u64) -> Extent {
+        let ident = ossfs_ledger::Ident {
+            etag: ossfs_types::ETag::parse(key).unwrap(),
+            size: 1_000,
+            crc64: None,
+            last_modified: None,
+        };
+        let origin = Arc::new(Origin { key: ossfs_types::Key::parse(key).unwrap(), ident });
+        let range = ByteRange::new(range.0, range.1).unwrap();
+        Extent { range, source: Source::Borrowed { origin, offset }, generation: 1 }
+    }
+
+    #[test]
+    fn a_copied_part_is_of_one_object_without_a_gap() {
+        let extents = [borrowed((0, 20), "a", 5), borrowed((20, 50), "a", 25), borrowed((50, 80), "a", 60)];
+        assert_eq!(plan(&extents, &LIMITS), [copy(0, 50), copy(50, 80)]);
+        let extents = [borrowed((0, 20), "a", 5), borrowed((20, 23), "b", 25), borrowed((23, 80), "a", 28)];
+        assert_eq!(plan(&extents, &LIMITS), [copy(0, 20), upload(20, 30), copy(30, 80)]);
+    }
+
+    #[test]
+    fn a_large_file_with_many_small_changes_fits() {
+        let changes = 40_000;
+        let lens: Vec<(bool, u64)> = (0..changes).flat_map(|_| [(true, 200_000), (false, 1)]).collect();
+        let limits = PartLimits { min: PART_BYTES_MIN, upload: 8 << 20, copy: PART_COPY_BYTES };
+        let parts = plan(&extents(&lens), &limits);
+        assert!(parts.len() <= PART_NUMBER_MAX as usize, "{}", parts.len());
+        let last = parts.last().unwrap().range();
+        assert_eq!(last.end(), changes * 200_001);
+        assert!(parts[..parts.len() - 1].iter().all(|part| part.range().len() >= PART_BYTES_MIN));
+        // A file of the largest size that there is, in parts of the largest size that there is.
+        let whole = [Extent {
+            range: ByteRange::new(0, ossfs_types::limits::OBJECT_BYTES_MAX).unwrap(),
+            source: Source::Zero,
+            generation: 1,
+        }];
+        let parts = plan(&whole, &limits);
+        assert_eq!(parts.len(), PART_NUMBER_MAX as usize);
+        assert!(parts.iter().all(|part| part.range().len() <= PART_BYTES_MAX));
     }
 
     proptest! {
@@ -182,6 +265,13 @@ mod tests {
                 }
             }
             prop_assert_eq!(at, lens.iter().map(|(_, len)| len).sum::<u64>());
+            // What goes over the wire: what was written, what is too little for a part, and what fills a part up.
+            let runs = runs(&extents);
+            let needed = runs.iter().map(|run| if run.from.is_none() || run.len < LIMITS.min { run.len + LIMITS.min } else { 0 });
+            let sent = parts.iter().map(|part| if let Part::Upload(range) = part { range.len() } else { 0 });
+            prop_assert!(sent.sum::<u64>() <= needed.sum::<u64>(), "{:?}", parts);
+            let requests = lens.iter().map(|(_, len)| 1 + len / LIMITS.upload).sum::<u64>();
+            prop_assert!(parts.len() as u64 <= requests, "{:?}", parts);
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::weather::Storm;
 use ossfs_ledger::Ledger;
 use ossfs_store::ObjectStore;
 use ossfs_types::{FileKind, Prefix};
-use ossfs_volume::{Error, HandleId, OpenMode, Result, VolumeOptions};
+use ossfs_volume::{Allocate, Error, HandleId, OpenMode, Result, Seek, VolumeOptions};
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::time::Duration;
@@ -285,7 +285,7 @@ impl History {
 
     async fn step(&mut self, step: usize) {
         self.begin_step(step);
-        match self.rng.u8(0..100) {
+        match self.rng.u8(0..114) {
             0..12 => self.write_whole().await,
             12..18 => self.write_at().await,
             18..21 => self.truncate().await,
@@ -310,7 +310,9 @@ impl History {
                 self.mount.outlast_ttl().await;
             }
             95..97 => self.settle_and_look().await,
-            _ => self.crash().await,
+            97..100 => self.crash().await,
+            100..110 => self.copy().await,
+            _ => self.allocate().await,
         }
         if self.plan.small {
             self.close_unnamed().await;
@@ -338,13 +340,7 @@ impl History {
         };
         let mut open = Open { handle, file, writes: true, append: false, wrote: true };
         self.write_open(&mut open, 0, &bytes).await;
-        if self.rng.u8(0..5) == 0 {
-            self.say("… and keep it open".into());
-            self.unconfirmed = true;
-            self.opens.push(open);
-        } else {
-            self.close(open).await;
-        }
+        self.end_of_writing(open).await;
     }
 
     /// Writes in pieces.
@@ -395,6 +391,108 @@ impl History {
         self.say(format!("… at {offset}"));
         self.write_open(&mut open, offset, &bytes).await;
         self.close(open).await;
+    }
+
+    /// A range of a file, or all of it, to another file, or elsewhere in the same one.
+    async fn copy(&mut self) {
+        let from = self.file_path();
+        let to = if self.rng.bool() { self.new_path() } else { self.file_path() };
+        let Some(source) = self.model.file(&from) else { return };
+        let len = self.model.files[source].bytes.len();
+        let (start, at, wanted) = match self.rng.u8(0..3) {
+            0 => (0, 0, len + 5),
+            _ => (self.rng.usize(0..=len), self.rng.usize(0..=len + 10), self.rng.usize(1..=len + 1)),
+        };
+        let copied = self.model.files[source].bytes[start..(start + wanted).min(len)].to_vec();
+        let (distance, same) = (start.abs_diff(at), self.model.file(&to) == Some(source));
+        if same && distance < copied.len() {
+            return;
+        }
+        // The source grows with what is copied within it.
+        let wanted = if same { copied.len() } else { wanted };
+        self.say(format!("copy {from} from {start} to {to} at {at}, {wanted} bytes"));
+        let reader = self.insist(async |mount| mount.open(&from, READ).await).await.unwrap();
+        let (file, handle) = if let Some(file) = self.model.file(&to) {
+            (file, self.insist(async |mount| mount.open(&to, WRITE).await).await.unwrap())
+        } else {
+            let expected = self.model.create(&to);
+            let got = self.insist(async |mount| mount.create(&to).await).await;
+            let Some(both) = self.agree(expected, got) else { return self.mount.volume.release(reader) };
+            both
+        };
+        let mut done = 0;
+        while done < wanted {
+            let (from, to, left) = ((start + done) as u64, (at + done) as u64, (wanted - done) as u64);
+            let copied =
+                self.insist(async |mount| mount.volume.copy_range(reader, from, handle, to, left).await).await.unwrap();
+            done += usize::try_from(copied).unwrap();
+            if copied == 0 {
+                break;
+            }
+        }
+        assert_eq!(done, copied.len(), "bytes copied");
+        if !copied.is_empty() {
+            self.model.write(file, at, &copied);
+        }
+        self.mount.volume.release(reader);
+        self.end_of_writing(Open { handle, file, writes: true, append: false, wrote: done > 0 }).await;
+    }
+
+    /// Room is reserved or punched out, and the holes are where they may be.
+    async fn allocate(&mut self) {
+        let path = self.file_path();
+        let Some(file) = self.model.file(&path) else { return };
+        let how = *self.rng.choice(&[Allocate::Extend, Allocate::Reserve, Allocate::Punch, Allocate::Zero]).unwrap();
+        let size = self.model.files[file].bytes.len();
+        let (offset, len) = (self.rng.usize(0..=size + 5), self.rng.usize(1..=size + 5));
+        self.say(format!("{how:?} {path} at {offset}, {len} bytes"));
+        let handle = self.insist(async |mount| mount.open(&path, WRITE).await).await.unwrap();
+        let done = self.insist(async |mount| mount.volume.allocate(handle, offset as u64, len as u64, how).await).await;
+        assert_eq!(done, Ok(()), "{how:?}");
+        let bytes = &mut self.model.files[file].bytes;
+        if matches!(how, Allocate::Extend | Allocate::Zero) {
+            bytes.resize(size.max(offset + len), 0);
+        }
+        if matches!(how, Allocate::Punch | Allocate::Zero) {
+            let (start, end) = (offset.min(bytes.len()), (offset + len).min(bytes.len()));
+            bytes[start..end].fill(0);
+        }
+        self.check_holes(handle, file);
+        let wrote = match how {
+            Allocate::Reserve => false,
+            Allocate::Extend => offset + len > size,
+            Allocate::Punch => offset < size,
+            Allocate::Zero => true,
+        };
+        self.end_of_writing(Open { handle, file, writes: true, append: false, wrote }).await;
+    }
+
+    /// What is said to be a hole is zero.
+    fn check_holes(&self, handle: HandleId, file: usize) {
+        let bytes = &self.model.files[file].bytes;
+        let mut at = 0;
+        while at < bytes.len() {
+            let data = self.mount.volume.seek(handle, at as u64, Seek::Data);
+            let data = data.map_or(bytes.len(), |data| usize::try_from(data).unwrap());
+            assert!(bytes[at..data].iter().all(|byte| *byte == 0), "a hole from {at} to {data} has data");
+            if data == bytes.len() {
+                break;
+            }
+            let hole = self.mount.volume.seek(handle, data as u64, Seek::Hole).unwrap();
+            at = usize::try_from(hole).unwrap();
+            assert!(at > data && at <= bytes.len(), "data from {data} to {at}");
+        }
+    }
+
+    /// Most files are closed at once, some stay open.
+    async fn end_of_writing(&mut self, open: Open) {
+        if self.rng.u8(0..3) == 0 {
+            self.say("… and keep it open".into());
+            self.unconfirmed = true;
+            self.opens.push(open);
+        } else {
+            self.close(open).await;
+        }
     }
 
     async fn truncate(&mut self) {

@@ -4,6 +4,8 @@
 
 mod attributes;
 mod basics;
+mod copies;
+mod costs;
 mod deletions;
 mod histories;
 mod ledgers;

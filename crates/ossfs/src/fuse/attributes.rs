@@ -2,7 +2,7 @@
 
 use fuser::{FileAttr, FileType, INodeNo, OpenAccMode, OpenFlags, TimeOrNow};
 use ossfs_types::{FileKind, MODE_PERMISSION_BITS, Timestamp};
-use ossfs_volume::{NodeAttributes, OpenMode, SetAttributes, SetTime};
+use ossfs_volume::{Allocate, NodeAttributes, OpenMode, Seek, SetAttributes, SetTime};
 use rustix::fs::OFlags;
 use std::time::{Duration, SystemTime};
 
@@ -96,7 +96,33 @@ pub(super) fn open_mode(flags: OpenFlags) -> OpenMode {
 /// (fuser does not hand on the bit that says so; who has it is nearly always root), and where the kernel sets nothing at
 /// all, which is how it asks for it before a write and for a `chown` to nobody else.
 pub(super) fn drops_privileges(set: &SetAttributes, uid: u32) -> bool {
-    *set == SetAttributes::default() || set.size.is_some() && uid != 0
+    SetAttributes { handle: None, ..*set } == SetAttributes::default() || set.size.is_some() && uid != 0
+}
+
+/// What becomes of a range. `None` for what no object can do, such as to move what follows.
+pub(super) fn allocate(mode: i32) -> Option<Allocate> {
+    use rustix::fs::FallocateFlags as Flags;
+    let keep_size = Flags::KEEP_SIZE;
+    let how = match Flags::from_bits(mode.cast_unsigned())? {
+        flags if flags.is_empty() => Allocate::Extend,
+        flags if flags == keep_size => Allocate::Reserve,
+        // Zeros beyond the end can't be kept for later.
+        flags if flags == Flags::PUNCH_HOLE | keep_size || flags == Flags::ZERO_RANGE | keep_size => Allocate::Punch,
+        flags if flags == Flags::ZERO_RANGE => Allocate::Zero,
+        _ => return None,
+    };
+    Some(how)
+}
+
+/// What is looked for. The kernel knows the other ways to seek itself.
+pub(super) fn seek(whence: i32) -> Option<Seek> {
+    const SEEK_DATA: i32 = 3;
+    const SEEK_HOLE: i32 = 4;
+    match whence {
+        SEEK_DATA => Some(Seek::Data),
+        SEEK_HOLE => Some(Seek::Hole),
+        _ => None,
+    }
 }
 
 /// A time to set.
@@ -199,6 +225,25 @@ mod tests {
         assert!(drops(cut, 1000) && !drops(cut, 0));
         assert!(drops(SetAttributes::default(), 1000) && drops(SetAttributes::default(), 0));
         assert!(!drops(SetAttributes { mode: Some(0o4755), ..SetAttributes::default() }, 1000));
+    }
+
+    #[test]
+    fn ways_to_allocate_are_understood() {
+        let rows = [
+            (0, Some(Allocate::Extend)),
+            (1, Some(Allocate::Reserve)),
+            (3, Some(Allocate::Punch)),
+            (0x10, Some(Allocate::Zero)),
+            (0x11, Some(Allocate::Punch)),
+            (2, None),
+            (8, None),
+            (0x20, None),
+            (0x40, None),
+            (-1, None),
+        ];
+        for (mode, how) in rows {
+            assert_eq!(allocate(mode), how, "{mode:#x}");
+        }
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! Only what has to wait is handed to the runtime, with its reply.
 
 use fuser::{
-    Errno, INodeNo, ReplyAttr, ReplyCreate, ReplyData, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyWrite, ReplyXattr,
+    Errno, INodeNo, ReplyAttr, ReplyCreate, ReplyData, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyWrite,
+    ReplyXattr,
 };
 use ossfs_volume::{Error, Result};
 use std::ffi::OsStr;
@@ -87,7 +88,7 @@ macro_rules! refuse {
     };
 }
 
-refuse!(ReplyAttr, ReplyCreate, ReplyData, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyWrite, ReplyXattr);
+refuse!(ReplyAttr, ReplyCreate, ReplyData, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyWrite, ReplyXattr);
 
 /// What the kernel is told of an error.
 pub(super) fn errno(error: Error) -> Errno {

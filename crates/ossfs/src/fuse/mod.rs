@@ -13,15 +13,16 @@ mod refused;
 mod xattrs;
 
 use crate::fuse::attributes::{
-    created_permissions, drops_privileges, entry_ttl, file_attr, missing, open_mode, set_time,
+    allocate, created_permissions, drops_privileges, entry_ttl, file_attr, missing, open_mode, seek, set_time,
 };
 use crate::fuse::call::{Call, Calls, Limit};
 use crate::fuse::handles::Handles;
 use bytes::Bytes;
 use fuser::{
-    BsdFileFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, IoctlFlags, KernelConfig, LockOwner,
-    OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty,
-    ReplyEntry, ReplyIoctl, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, IoctlFlags,
+    KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory,
+    ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr,
+    Request, TimeOrNow, WriteFlags,
 };
 use ossfs_types::{FileKind, MODE_PERMISSION_BITS};
 use ossfs_volume::{Caller, HandleId, Lookup, NodeAttributes, NodeId, Opened, SetAttributes, Volume};
@@ -34,6 +35,9 @@ use tokio::runtime::Handle;
 
 /// Node numbers are never given twice as long as a volume is open, so one generation serves all.
 const GENERATION: Generation = Generation(0);
+
+/// Most bytes of one copy: what fits into the reply, in whole pages, as the kernel itself rounds.
+const COPIED_BYTES_MAX: u64 = u32::MAX as u64 & !0xfff;
 
 /// A volume as the kernel sees it.
 pub(crate) struct Adapter {
@@ -123,7 +127,7 @@ impl Filesystem for Adapter {
         atime: Option<TimeOrNow>,
         mtime: Option<TimeOrNow>,
         _ctime: Option<SystemTime>,
-        _handle: Option<FileHandle>,
+        file: Option<FileHandle>,
         _crtime: Option<SystemTime>,
         _chgtime: Option<SystemTime>,
         _bkuptime: Option<SystemTime>,
@@ -135,6 +139,7 @@ impl Filesystem for Adapter {
             uid,
             gid,
             size,
+            handle: file.map(handle),
             atime: atime.map(set_time),
             mtime: mtime.map(set_time),
             drop_privileges: false,
@@ -332,6 +337,64 @@ impl Filesystem for Adapter {
         let volume = self.volume.clone();
         let work = async move { volume.sync_file(handle(file)).await };
         self.calls.run(Call::of("fsync", ino), Limit::Progress, reply, work, |reply, ()| reply.ok());
+    }
+
+    fn fallocate(
+        &self,
+        _request: &Request,
+        ino: INodeNo,
+        file: FileHandle,
+        offset: u64,
+        length: u64,
+        mode: i32,
+        reply: ReplyEmpty,
+    ) {
+        let call = Call::detailed("fallocate", ino, || format!("{mode:#x}: {length} bytes at {offset}"));
+        let Some(how) = allocate(mode) else {
+            call.refused("no such way to allocate");
+            return reply.error(Errno::EOPNOTSUPP);
+        };
+        let volume = self.volume.clone();
+        let work = async move { volume.allocate(handle(file), offset, length, how).await };
+        self.calls.run(call, Limit::Progress, reply, work, |reply, ()| reply.ok());
+    }
+
+    fn lseek(&self, _request: &Request, ino: INodeNo, file: FileHandle, offset: i64, whence: i32, reply: ReplyLseek) {
+        let call = Call::detailed("lseek", ino, || format!("{whence} from {offset}"));
+        let (Some(what), Ok(offset)) = (seek(whence), u64::try_from(offset)) else {
+            call.refused("only data and holes are looked for, from the beginning on");
+            return reply.error(Errno::EINVAL);
+        };
+        let volume = self.volume.clone();
+        let work = async move { volume.seek(handle(file), offset, what) };
+        self.calls.run(call, Limit::Deadline, reply, work, |reply, found| {
+            reply.offset(i64::try_from(found).expect("a file is not that long"));
+        });
+    }
+
+    fn copy_file_range(
+        &self,
+        _request: &Request,
+        ino_in: INodeNo,
+        fh_in: FileHandle,
+        offset_in: u64,
+        ino_out: INodeNo,
+        fh_out: FileHandle,
+        offset_out: u64,
+        len: u64,
+        _flags: CopyFileRangeFlags,
+        reply: ReplyWrite,
+    ) {
+        let call = Call::detailed("copy_file_range", ino_in, || {
+            format!("{len} bytes from {offset_in} to node {ino_out} at {offset_out}")
+        });
+        // The reply has 32 bits: who wants more asks again.
+        let len = len.min(COPIED_BYTES_MAX);
+        let volume = self.volume.clone();
+        let work = async move { volume.copy_range(handle(fh_in), offset_in, handle(fh_out), offset_out, len).await };
+        self.calls.run(call, Limit::Progress, reply, work, |reply, copied| {
+            reply.written(u32::try_from(copied).expect("no more than was asked for, and that fits"));
+        });
     }
 
     fn opendir(&self, _request: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {

@@ -6,9 +6,6 @@
 //!
 //! | left out | what the kernel does from then on |
 //! |---|---|
-//! | `fallocate` | answers EOPNOTSUPP; `posix_fallocate` of the C library then writes zeros |
-//! | `lseek` (only SEEK_DATA and SEEK_HOLE come) | answers that all is data, up to the end |
-//! | `copy_file_range` | copies through the page cache; `cp` notices nothing |
 //! | `poll` | says always ready, as for every regular file |
 //! | `access` | nothing: it never comes, because of `default_permissions` |
 //! | `getlk`, `setlk` | nothing: they never come, because locks are kept local |

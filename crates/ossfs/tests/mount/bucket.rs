@@ -5,10 +5,10 @@ use crate::shell::{is_long, skip};
 use http::HeaderValue;
 use ossfs_sandbox::{DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET, DEFAULT_REGION, Running, SandboxConfig};
 use ossfs_store::{
-    BufferPool, CredentialKeeper, Credentials, Endpoint, GetOptions, ListRequest, Metadata, ObjectMeta, ObjectStore,
-    OssOptions, OssStore, PartNumber, PutOptions,
+    BufferPool, CopySource, CredentialKeeper, Credentials, Endpoint, GetOptions, ListRequest, Metadata, ObjectMeta,
+    ObjectStore, OssOptions, OssStore, PartNumber, PutOptions,
 };
-use ossfs_types::{BucketName, Key, Prefix, SystemClock};
+use ossfs_types::{BucketName, ByteRange, Key, Prefix, SystemClock};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -162,6 +162,12 @@ impl Bucket {
         requests.iter().map(|(name, count)| (name.clone(), count.as_u64().unwrap())).collect()
     }
 
+    /// Bytes of objects that came in and went out, since the counts were reset.
+    pub(crate) fn traffic(&self) -> (u64, u64) {
+        let stats: Value = serde_json::from_str(&self.ask("GET", "/-/stats", "")).unwrap();
+        (stats["bytes_in"].as_u64().unwrap(), stats["bytes_out"].as_u64().unwrap())
+    }
+
     /// The requests of what `act` does, and of what follows from it in the background.
     pub(crate) fn requests_of(&self, act: impl FnOnce()) -> BTreeMap<String, u64> {
         self.quiet_stats();
@@ -205,6 +211,24 @@ impl Bucket {
     /// Puts an object in every particular.
     pub(crate) fn put_as(&self, key: &str, bytes: impl Into<Vec<u8>>, options: &PutOptions) {
         self.runtime.block_on(self.store.put(&key_of(key), bytes.into().into(), options)).unwrap();
+    }
+
+    /// Puts an object that repeats some bytes, which are sent only once.
+    pub(crate) fn put_repeated(&self, key: &str, bytes: impl Into<Vec<u8>>, times: u32) {
+        let bytes = bytes.into();
+        let whole = ByteRange::at(0, bytes.len() as u64).unwrap();
+        self.put(key, bytes);
+        let key = key_of(key);
+        let source = CopySource { key: key.clone(), if_match: None };
+        self.runtime.block_on(async {
+            let upload = self.store.create_upload(&key, &PutOptions::default()).await.unwrap();
+            let mut parts = Vec::new();
+            for number in 1..=times {
+                let number = PartNumber::new(number).unwrap();
+                parts.push(self.store.upload_part_copy(&upload, number, &source, whole).await.unwrap());
+            }
+            self.store.complete_upload(&upload, &parts, false).await.unwrap();
+        });
     }
 
     /// Puts many objects, as fast as it goes.

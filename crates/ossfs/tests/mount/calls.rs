@@ -50,9 +50,8 @@ fn what_is_not_there_says_so() {
     let linked = errno(fs::hard_link(mount.path("file"), mount.path("link")).unwrap_err());
     assert!([Errno::PERM, Errno::OPNOTSUPP].contains(&linked), "{linked}");
     let file = File::options().read(true).write(true).open(mount.path("file")).unwrap();
-    let punched =
-        rustix::fs::fallocate(&file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, 0, 1).unwrap_err();
-    assert_eq!(punched, Errno::OPNOTSUPP);
+    let collapsed = rustix::fs::fallocate(&file, FallocateFlags::COLLAPSE_RANGE, 0, 4096).unwrap_err();
+    assert_eq!(collapsed, Errno::OPNOTSUPP);
 }
 
 #[test]
@@ -151,4 +150,29 @@ fn names_that_differ_in_case_and_form_are_different() {
         let root = rustix::fs::openat(CWD, mount.root(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
         rustix::fs::openat(&root, name, OFlags::RDONLY, Mode::empty()).unwrap();
     }
+}
+
+#[test]
+fn holes_are_made_and_found() {
+    use rustix::fs::SeekFrom::{Data, Hole};
+    let Some(bucket) = Bucket::start() else { return };
+    let mount = bucket.mount();
+    let file = File::options().read(true).write(true).create_new(true).open(mount.path("file")).unwrap();
+    rustix::io::write(&file, &[b'x'; 10_000]).unwrap();
+    let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    rustix::fs::fallocate(&file, punch, 1_000, 3_000).unwrap();
+    rustix::fs::fallocate(&file, FallocateFlags::empty(), 9_000, 11_000).unwrap();
+    rustix::fs::fallocate(&file, FallocateFlags::KEEP_SIZE, 0, 1 << 20).unwrap();
+    let seek = |from| rustix::fs::seek(&file, from);
+    assert_eq!((seek(Data(0)), seek(Hole(0)), seek(Data(1_000))), (Ok(0), Ok(1_000), Ok(4_000)));
+    assert_eq!(
+        (seek(Hole(4_000)), seek(Data(10_000)), seek(Hole(20_000))),
+        (Ok(10_000), Err(Errno::NXIO), Err(Errno::NXIO))
+    );
+    let mut expected = vec![b'x'; 10_000];
+    expected[1_000..4_000].fill(0);
+    expected.resize(20_000, 0);
+    assert_eq!(fs::read(mount.path("file")).unwrap(), expected);
+    drop(file);
+    assert_eq!(bucket.get("file"), expected);
 }

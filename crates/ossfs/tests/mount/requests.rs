@@ -107,3 +107,64 @@ fn listing_2500_entries() {
     let seen = bucket.requests_of(list);
     assert_eq!(seen, counts(&[]));
 }
+
+/// A mount of a bucket with an object of 1 GiB, which is known.
+fn with_gib() -> Option<(Bucket, Mounted)> {
+    let bucket = Bucket::start()?;
+    let noise: Vec<u8> = (0..64_u32 << 20).map(|index| (index.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    bucket.put_repeated("big", noise, 16);
+    let mount = bucket.mount();
+    assert_eq!(sh(mount.root(), "stat -c %s big").trim(), (1_u64 << 30).to_string());
+    Some((bucket, mount))
+}
+
+#[test]
+fn a_change_of_a_large_file_costs_what_was_changed() {
+    let Some((bucket, mount)) = with_gib() else { return };
+    let change = "dd if=/dev/urandom of=big bs=4096 count=1 seek=131072 conv=notrunc,fsync status=none";
+    let seen = bucket.requests_of(|| drop(sh(mount.root(), change)));
+    assert!(seen.values().sum::<u64>() <= 8, "{seen:?}");
+    assert!(bucket.traffic().0 <= 128 << 10, "{:?}", bucket.traffic());
+    let append = "dd if=/dev/urandom of=big bs=1024 count=1 oflag=append conv=notrunc,fsync status=none";
+    let seen = bucket.requests_of(|| drop(sh(mount.root(), append)));
+    assert!(seen.values().sum::<u64>() <= 5, "{seen:?}");
+    assert!(bucket.traffic().0 <= 2 << 10, "{:?}", bucket.traffic());
+    assert_eq!(bucket.head("big").size, (1 << 30) + 1024);
+}
+
+#[test]
+fn a_copy_within_the_mount_moves_no_bytes() {
+    let Some((bucket, mount)) = with_gib() else { return };
+    let seen = bucket.requests_of(|| drop(sh(mount.root(), "mkdir d; cp big copy; cp big d")));
+    assert_eq!(bucket.traffic(), (0, 0), "{seen:?}");
+    assert_eq!(seen.get("CopyObject"), Some(&2), "{seen:?}");
+    for name in ["copy", "d/big"] {
+        assert_eq!(bucket.head(name).crc64, bucket.head("big").crc64);
+    }
+    // In pieces of its own, with something before it.
+    let seen = bucket.requests_of(|| {
+        let program = "import os, sys
+source, target = os.open('big', os.O_RDONLY), os.open('shifted', os.O_WRONLY | os.O_CREAT)
+os.write(target, b'x' * 200_000)
+at = 0
+while copied := os.copy_file_range(source, target, 300 << 20, at, 200_000 + at):
+    at += copied
+os.close(target)
+";
+        std::fs::write(bucket.path("copy.py"), program).unwrap();
+        sh(mount.root(), "python3 ../copy.py");
+    });
+    assert_eq!(bucket.traffic(), (200_000, 0), "{seen:?}");
+    assert_eq!(bucket.head("shifted").size, (1 << 30) + 200_000);
+}
+
+#[test]
+fn cutting_and_replacing_whole_files_is_cheap() {
+    let Some((bucket, mount)) = listed() else { return };
+    let seen = bucket.requests_of(|| drop(sh(mount.root(), "truncate -s 0 small")));
+    assert!(seen.values().sum::<u64>() <= 2, "{seen:?}");
+    assert_eq!(bucket.head("small").size, 0);
+    let seen = bucket.requests_of(|| drop(sh(mount.root(), "echo new > .tmp; mv .tmp here")));
+    assert!(seen.values().sum::<u64>() <= 4, "{seen:?}");
+    assert_eq!(bucket.get("here"), b"new\n");
+}
