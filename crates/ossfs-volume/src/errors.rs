@@ -98,7 +98,8 @@ impl Error {
             | Self::ReadOnly
             | Self::NotPermitted
             | Self::BadHandle
-            | Self::NoAttribute => "it is tried again by itself; if it goes on, check the network and the endpoint",
+            | Self::NoAttribute
+            | Self::PastTheEnd => "it is tried again by itself; if it goes on, check the network and the endpoint",
         }
     }
 

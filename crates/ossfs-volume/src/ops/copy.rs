@@ -64,7 +64,7 @@ impl Volume {
         let core = &self.core;
         core.writable()?;
         let copied = Copied { from, from_offset, to, to_offset, len };
-        let begun = Instant::now();
+        let mut patience = core.patience();
         loop {
             let progress = core.progress.notified();
             tokio::pin!(progress);
@@ -73,10 +73,7 @@ impl Volume {
                 Attempt::Done(len) => return Ok(len),
                 Attempt::Settle(id) => core.content_settled(id).await?,
                 Attempt::Unresolved(id) => core.upload_resolved(id).await?,
-                Attempt::Wait if begun.elapsed() < core.options.deadline => {
-                    core.as_long_as_it_gets_on(progress).await.ok_or(Error::Failed)?;
-                }
-                Attempt::Wait => return Err(Error::Failed),
+                Attempt::Wait => patience.wait(progress).await.ok_or(Error::Failed)?,
                 Attempt::ThroughMemory(len) => {
                     let len = usize::try_from(len.min(THROUGH_MEMORY_BYTES)).expect("a piece fits into memory");
                     let bytes = self.read(from, from_offset, len).await?;

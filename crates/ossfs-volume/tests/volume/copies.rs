@@ -168,7 +168,7 @@ async fn what_an_outsider_replaced_is_never_mixed_in() {
         assert_eq!(mount.close(handle).await, Err(Error::Stale));
         assert!(!mount.objects().await.contains_key("new"));
         let failures = mount.volume.unsettled().failures;
-        assert!(failures.iter().any(|(path, why)| path == "new" && why.contains("copied from")), "{failures:?}");
+        assert!(failures.iter().any(|one| one.path == "new" && one.reason.contains("copied from")), "{failures:?}");
         mount.rm("new").await.unwrap();
         mount.settle().await;
     }
