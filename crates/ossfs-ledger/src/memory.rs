@@ -12,12 +12,11 @@ pub struct MemoryLedger {
     records: Mutex<BTreeMap<RecordKey, Record>>,
     staging: Arc<Staging>,
     medium: MemoryMedium,
-    keep_free: u64,
 }
 
 impl Default for MemoryLedger {
     fn default() -> Self {
-        Self::of(BTreeMap::new(), MemoryMedium::default(), 0)
+        Self::of(BTreeMap::new(), MemoryMedium::default())
     }
 }
 
@@ -27,14 +26,9 @@ impl MemoryLedger {
         Self::default()
     }
 
-    /// An empty ledger, with so many bytes kept free by what is staged.
-    pub fn keeping_free(keep_free: u64) -> Self {
-        Self::of(BTreeMap::new(), MemoryMedium::default(), keep_free)
-    }
-
-    fn of(records: BTreeMap<RecordKey, Record>, medium: MemoryMedium, keep_free: u64) -> Self {
-        let staging = Staging::open(medium.clone(), keep_free).expect("memory has no errors");
-        Self { records: Mutex::new(records), staging: Arc::new(staging), medium, keep_free }
+    fn of(records: BTreeMap<RecordKey, Record>, medium: MemoryMedium) -> Self {
+        let staging = Staging::open(medium.clone(), 0).expect("memory has no errors");
+        Self { records: Mutex::new(records), staging: Arc::new(staging), medium }
     }
 
     fn records(&self) -> MutexGuard<'_, BTreeMap<RecordKey, Record>> {
@@ -44,7 +38,7 @@ impl MemoryLedger {
     /// What a process that is killed now leaves to the next one.
     pub fn killed(&self) -> Self {
         let records = self.records().clone();
-        Self::of(records, self.medium.killed(), self.keep_free)
+        Self::of(records, self.medium.killed())
     }
 
     /// Where staged bytes are.
