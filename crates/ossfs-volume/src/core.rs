@@ -192,6 +192,8 @@ pub(crate) struct Core {
     pub sent: Arc<AtomicU64>,
     /// When the store last refused for good to delete something.
     pub deletion_refused: Mutex<Option<Instant>>,
+    /// Whether the bucket had files with several names, and when that was asked.
+    pub links_seen: Mutex<Option<(Instant, bool)>>,
     world: Mutex<World>,
     /// Keys that can't be shown and were logged.
     hidden: Mutex<HashSet<String>>,
@@ -234,6 +236,7 @@ impl Core {
             progress: Notify::new(),
             sent: Arc::default(),
             deletion_refused: Mutex::default(),
+            links_seen: Mutex::default(),
             world: Mutex::new(world),
             hidden: Mutex::default(),
             handles: AtomicU64::new(1),
@@ -358,10 +361,22 @@ impl Core {
         } else {
             self.time_left(node.checked, self.options.metadata_ttl)
         };
-        // The number of a directory's subdirectories is not known without a listing: 1 says so.
-        let links = u32::from(node.is_directory() || !node.names.is_empty());
+        let links = match &node.directory {
+            Some(directory) => self.links_of_directory(tree, directory),
+            None => u32::try_from(node.names.len()).unwrap_or(u32::MAX),
+        };
         let size = if node.is_directory() { 0 } else { node.size };
         Ok(NodeAttributes { node: id, kind: node.kind, size, links, attributes, ttl })
+    }
+
+    /// The link count of a directory: `.`, its name and the `..` of each directory in it. Without a listing nobody knows how
+    /// many those are: 1 says so.
+    fn links_of_directory(&self, tree: &Tree, directory: &crate::tree::Directory) -> u32 {
+        if self.time_left(directory.complete, self.options.metadata_ttl).is_zero() {
+            return 1;
+        }
+        let children = directory.children.values().filter_map(|child| tree.node(*child));
+        u32::try_from(children.filter(|child| child.is_directory()).count()).unwrap_or(u32::MAX).saturating_add(2)
     }
 
     /// The attributes of a directory that has no marker, and of what has none that could be asked.

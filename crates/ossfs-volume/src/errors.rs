@@ -43,6 +43,8 @@ pub enum Error {
     BadHandle,
     /// The store failed, or did not answer in time.
     Failed,
+    /// The file has as many names as a file can have.
+    TooManyLinks,
     /// There is no such attribute.
     NoAttribute,
 }
@@ -69,6 +71,7 @@ impl Error {
             Self::NoSpace => Errno::NOSPC,
             Self::BadHandle => Errno::BADF,
             Self::Failed => Errno::IO,
+            Self::TooManyLinks => Errno::MLINK,
             Self::NoAttribute => Errno::NODATA,
         };
         errno.raw_os_error()
@@ -116,6 +119,7 @@ impl fmt::Display for Error {
             Self::NoSpace => "no space left",
             Self::BadHandle => "no such open file",
             Self::Failed => "the store failed or did not answer in time",
+            Self::TooManyLinks => "the file has too many names",
             Self::NoAttribute => "no such attribute",
         })
     }

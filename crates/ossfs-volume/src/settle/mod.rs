@@ -15,6 +15,7 @@ mod carry;
 mod claims;
 mod commit;
 mod drain;
+mod lists;
 mod plan;
 mod queue;
 mod resolve;

@@ -36,7 +36,8 @@ impl Core {
             }
             tree.busy.insert(key.clone());
             tree.mutated(key);
-            let verified = tree.verified.remove(key).is_some_and(|seen| seen.elapsed() < VERIFIED_FOR);
+            let seen_just_now = tree.verified.remove(key).is_some_and(|seen| seen.elapsed() < VERIFIED_FOR);
+            let verified = seen_just_now || tree.is_list(key);
             Some((tomb, verified))
         });
         let Some((ident, verified)) = ident else { return };

@@ -7,6 +7,7 @@ mod basics;
 mod histories;
 mod ledgers;
 mod lessons;
+mod links;
 mod model;
 mod mount;
 mod moves;
