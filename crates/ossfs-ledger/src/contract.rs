@@ -2,8 +2,8 @@
 
 use crate::api::Ledger;
 use crate::schema::{
-    Change, Claim, ContentExtent, ContentRecord, ContentSource, Expect, Home, Ident, Intent, IntentKind, NodeId,
-    NodeRecord, Piece, Record, RecordKey, Tomb,
+    Change, Claim, ContentExtent, ContentRecord, ContentSource, Expect, Home, Ident, Intent, IntentKind, Link,
+    LinkList, NodeId, NodeRecord, Piece, Record, RecordKey, Tomb,
 };
 use ossfs_types::{Attributes, ByteRange, Crc64, ETag, FileKind, Key, Timestamp};
 use std::collections::BTreeMap;
@@ -114,7 +114,26 @@ pub(crate) fn every_kind() -> Vec<Change> {
         full.xattrs = Some("%7B%22user.a%22%3A%22eA%3D%3D%22%7D".into());
     }
     records.extend(contents());
+    records.extend(links());
     records
+}
+
+/// Files of several names: each state of their list, and a home that is not as the others are.
+fn links() -> Vec<Change> {
+    let node = kinds_of_version_1().into_iter().find_map(|change| match change.record {
+        Some(Record::Node(node)) => Some(node),
+        _ => None,
+    });
+    let node = node.expect("it is among the kinds");
+    let ident = node.current.clone().expect("it has all that a node can have");
+    let lists = [LinkList::Absent, LinkList::Unsure, LinkList::Says(Crc64::from_u64(u64::MAX))];
+    let nodes = lists.into_iter().zip(20..).map(|(list, id)| {
+        let link = Some(Link { id: format!("{id:016x}").into(), list });
+        (RecordKey::Node(NodeId(id)), Record::Node(NodeRecord { link, ..node.clone() }))
+    });
+    let home = Record::Home(Home { node: NodeId(20), ident, stale: true });
+    let stale = (RecordKey::Home(Key::parse("stale").expect("it has the form of keys")), home);
+    nodes.chain([stale]).map(|(key, record)| Change { key, record: Some(record) }).collect()
 }
 
 /// A content that is in every place at once, and an empty one.
@@ -163,6 +182,7 @@ pub(crate) fn kinds_of_version_1() -> Vec<Change> {
         wants_marker: true,
         target: Some(b"../\xff".as_slice().into()),
         xattrs: None,
+        link: None,
     };
     let bare_node = NodeRecord {
         kind: FileKind::Directory,
@@ -189,7 +209,7 @@ pub(crate) fn kinds_of_version_1() -> Vec<Change> {
         (RecordKey::Node(NodeId(2)), Record::Node(full_node)),
         (RecordKey::Node(NodeId(u64::MAX)), Record::Node(bare_node)),
         (RecordKey::Name(NodeId(2), "a\nb".into()), Record::Name(NodeId(3))),
-        (RecordKey::Home(key("same")), Record::Home(Home { node: NodeId(2), ident: full.clone() })),
+        (RecordKey::Home(key("same")), Record::Home(Home { node: NodeId(2), ident: full.clone(), stale: false })),
         (RecordKey::Tomb(key("same")), Record::Tomb(Tomb { ident: bare })),
         (RecordKey::Intent(key("same")), Record::Intent(full_intent)),
         (RecordKey::Intent(key("other")), Record::Intent(bare_intent)),

@@ -7,7 +7,9 @@
 mod content;
 
 use crate::fields::{DecodeError, Reader, Writer, text};
-use crate::schema::{Claim, Expect, Home, Ident, Intent, IntentKind, NodeId, NodeRecord, Record, RecordKey, Tomb};
+use crate::schema::{
+    Claim, Expect, Home, Ident, Intent, IntentKind, Link, LinkList, NodeId, NodeRecord, Record, RecordKey, Tomb,
+};
 use ossfs_types::{Attributes, Crc64, ETag, FileKind, Key, Timestamp};
 
 /// The format that is written. A change of what a byte means is a new one, with an upgrade and a fixture.
@@ -71,7 +73,11 @@ pub(crate) fn encode_record(record: &Record) -> Vec<u8> {
     match record {
         Record::Node(node) => encode_node(node),
         Record::Name(node) => Writer::default().number(1, node.0).finish(),
-        Record::Home(home) => Writer::default().number(1, home.node.0).bytes(2, &encode_ident(&home.ident)).finish(),
+        Record::Home(home) => Writer::default()
+            .number(1, home.node.0)
+            .bytes(2, &encode_ident(&home.ident))
+            .optional(3, home.stale.then_some([]))
+            .finish(),
         Record::Tomb(tomb) => Writer::default().bytes(1, &encode_ident(&tomb.ident)).finish(),
         Record::Intent(intent) => encode_intent(intent),
         Record::Claim(claim) => {
@@ -87,8 +93,9 @@ pub(crate) fn decode_record(key: &RecordKey, bytes: &[u8]) -> Result<Record, Dec
         RecordKey::Node(_) => Record::Node(decode_node(bytes)?),
         RecordKey::Name(..) => Record::Name(NodeId(Reader::new(bytes, 1)?.number(1)?)),
         RecordKey::Home(_) => {
-            let fields = Reader::new(bytes, 2)?;
-            Record::Home(Home { node: NodeId(fields.number(1)?), ident: decode_ident(fields.bytes(2)?)? })
+            let fields = Reader::new(bytes, 3)?;
+            let stale = fields.optional(3).is_some();
+            Record::Home(Home { node: NodeId(fields.number(1)?), ident: decode_ident(fields.bytes(2)?)?, stale })
         }
         RecordKey::Tomb(_) => Record::Tomb(Tomb { ident: decode_ident(Reader::new(bytes, 1)?.bytes(1)?)? }),
         RecordKey::Intent(_) => Record::Intent(decode_intent(bytes)?),
@@ -113,11 +120,12 @@ fn encode_node(node: &NodeRecord) -> Vec<u8> {
         .optional(8, node.wants_marker.then_some([]))
         .optional(9, node.target.as_deref())
         .optional(10, node.xattrs.as_deref())
+        .optional(12, node.link.as_ref().map(encode_link))
         .finish()
 }
 
 fn decode_node(bytes: &[u8]) -> Result<NodeRecord, DecodeError> {
-    let fields = Reader::new(bytes, 10)?;
+    let fields = Reader::new(bytes, 12)?;
     Ok(NodeRecord {
         kind: kind_of(fields.number(1)?)?,
         current: fields.optional(2).map(decode_ident).transpose()?,
@@ -129,7 +137,28 @@ fn decode_node(bytes: &[u8]) -> Result<NodeRecord, DecodeError> {
         wants_marker: fields.optional(8).is_some(),
         target: fields.optional(9).map(Into::into),
         xattrs: fields.optional_text(10)?.map(Into::into),
+        link: fields.optional(12).map(decode_link).transpose()?,
     })
+}
+
+fn encode_link(link: &Link) -> Vec<u8> {
+    let (state, crc64) = match link.list {
+        LinkList::Absent => (1, None),
+        LinkList::Unsure => (2, None),
+        LinkList::Says(crc64) => (3, Some(crc64.to_u64().to_le_bytes())),
+    };
+    Writer::default().bytes(1, link.id.as_bytes()).number(2, state).optional(3, crc64).finish()
+}
+
+fn decode_link(bytes: &[u8]) -> Result<Link, DecodeError> {
+    let fields = Reader::new(bytes, 3)?;
+    let list = match (fields.number(2)?, fields.optional_number(3)?) {
+        (1, None) => LinkList::Absent,
+        (2, None) => LinkList::Unsure,
+        (3, Some(crc64)) => LinkList::Says(Crc64::from_u64(crc64)),
+        _ => return Err(DecodeError("what a list of names says is not known")),
+    };
+    Ok(Link { id: fields.text(1)?.into(), list })
 }
 
 pub(crate) fn kind_number(kind: FileKind) -> u64 {

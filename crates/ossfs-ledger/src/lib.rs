@@ -27,8 +27,8 @@ pub use lmdb::{LmdbLedger, SYNC_INTERVAL};
 pub use memory::MemoryLedger;
 pub use open_error::OpenError;
 pub use schema::{
-    Change, Claim, ContentExtent, ContentRecord, ContentSource, Expect, Home, Ident, Intent, IntentKind, Name, NodeId,
-    NodeRecord, Piece, Record, RecordKey, Tomb,
+    Change, Claim, ContentExtent, ContentRecord, ContentSource, Expect, Home, Ident, Intent, IntentKind, Link,
+    LinkList, Name, NodeId, NodeRecord, Piece, Record, RecordKey, Tomb,
 };
 pub use staging::{DirectoryMedium, Medium, MemoryMedium, PIECE_BYTES_MAX, Staging, StagingError};
 pub use state_directory::StateDirectory;

@@ -1,8 +1,8 @@
 //! Arbitrary records, for the tests.
 
 use crate::schema::{
-    Claim, ContentExtent, ContentRecord, ContentSource, Expect, Home, Ident, Intent, IntentKind, NodeId, NodeRecord,
-    Piece, Record, RecordKey, Tomb,
+    Claim, ContentExtent, ContentRecord, ContentSource, Expect, Home, Ident, Intent, IntentKind, Link, LinkList,
+    NodeId, NodeRecord, Piece, Record, RecordKey, Tomb,
 };
 use ossfs_types::{Attributes, ByteRange, Crc64, ETag, FileKind, Key, Timestamp};
 use proptest::option::of;
@@ -73,8 +73,11 @@ fn node_record() -> impl Strategy<Value = NodeRecord> {
         FileKind::BlockDevice,
     ]);
     let target = of(proptest::collection::vec(any::<u8>(), 0..9));
-    (kind, of(ident()), of(attributes()), any::<[u64; 4]>(), any::<bool>(), target, of(".{0,9}")).prop_map(
-        |(kind, current, attributes, [one, two, three, four], wants_marker, target, xattrs)| NodeRecord {
+    let says = any::<u64>().prop_map(|crc64| LinkList::Says(Crc64::from_u64(crc64)));
+    let list = prop_oneof![Just(LinkList::Absent), Just(LinkList::Unsure), says];
+    let link = of(("[0-9a-f]{16}", list).prop_map(|(id, list)| Link { id: id.into(), list }));
+    (kind, of(ident()), of(attributes()), any::<[u64; 4]>(), any::<bool>(), target, (of(".{0,9}"), link)).prop_map(
+        |(kind, current, attributes, [one, two, three, four], wants_marker, target, (xattrs, link))| NodeRecord {
             kind,
             current,
             generation: one,
@@ -85,6 +88,7 @@ fn node_record() -> impl Strategy<Value = NodeRecord> {
             wants_marker,
             target: target.map(Into::into),
             xattrs: xattrs.map(Into::into),
+            link,
         },
     )
 }
@@ -150,7 +154,7 @@ pub(crate) fn arbitrary_pair() -> impl Strategy<Value = (RecordKey, Record)> {
         ((node(), text()).prop_map(|(id, name)| RecordKey::Name(id, name.into())), node().prop_map(Record::Name)),
         (
             key().prop_map(RecordKey::Home),
-            (node(), ident()).prop_map(|(node, ident)| Record::Home(Home { node, ident })),
+            (node(), ident(), any::<bool>()).prop_map(|(node, ident, stale)| Record::Home(Home { node, ident, stale })),
         ),
         (key().prop_map(RecordKey::Tomb), ident().prop_map(|ident| Record::Tomb(Tomb { ident }))),
         (key().prop_map(RecordKey::Intent), intent().prop_map(Record::Intent)),

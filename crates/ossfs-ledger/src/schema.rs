@@ -13,8 +13,10 @@
 //! At most one of home and tomb stands at a key, at most one intent at a key and for a node.
 
 mod content;
+mod link;
 
 pub use content::{ContentExtent, ContentRecord, ContentSource, Piece};
+pub use link::{Link, LinkList};
 
 use ossfs_types::{Attributes, Crc64, ETag, FileKind, Key, Timestamp};
 use std::sync::Arc;
@@ -80,6 +82,8 @@ pub struct NodeRecord {
     pub target: Option<Arc<[u8]>>,
     /// The entry of the metadata that has its extended attributes, if it was set here; empty for none.
     pub xattrs: Option<Arc<str>>,
+    /// Of files that have several names, or had.
+    pub link: Option<Link>,
 }
 
 /// An object that is content of a node.
@@ -89,6 +93,8 @@ pub struct Home {
     pub node: NodeId,
     /// The object.
     pub ident: Ident,
+    /// Of files with several names: the object of another name is newer, and this one is yet to be made like it.
+    pub stale: bool,
 }
 
 /// An object that is garbage.

@@ -232,6 +232,8 @@ pub(crate) struct Core {
     pub sent: Arc<AtomicU64>,
     /// What the store has refused for good.
     pub refusals: Refusals,
+    /// Whether the bucket had files with several names, and when that was asked.
+    pub links_seen: Mutex<Option<(Instant, bool)>>,
     world: Mutex<World>,
     /// What an earlier mount knew of objects, by key.
     pub recalled: Mutex<HashMap<Key, CachedAttributes>>,
@@ -280,6 +282,7 @@ impl Core {
             done: AtomicU64::new(0),
             sent: Arc::default(),
             refusals: Refusals::default(),
+            links_seen: Mutex::default(),
             world: Mutex::new(world),
             recalled: Mutex::default(),
             hidden: Mutex::default(),
@@ -400,10 +403,22 @@ impl Core {
         } else {
             self.time_left(node.checked, self.options.metadata_ttl)
         };
-        // The number of a directory's subdirectories is not known without a listing: 1 says so.
-        let links = u32::from(node.is_directory() || !node.names.is_empty());
+        let links = match &node.directory {
+            Some(directory) => self.links_of_directory(tree, directory),
+            None => u32::try_from(node.names.len()).unwrap_or(u32::MAX),
+        };
         let size = if node.is_directory() { 0 } else { node.size };
         Ok(NodeAttributes { node: id, kind: node.kind, size, links, attributes, ttl })
+    }
+
+    /// The link count of a directory: `.`, its name and the `..` of each directory in it. Without a listing nobody knows how
+    /// many those are: 1 says so.
+    fn links_of_directory(&self, tree: &Tree, directory: &crate::tree::Directory) -> u32 {
+        if self.time_left(directory.complete, self.options.metadata_ttl).is_zero() {
+            return 1;
+        }
+        let children = directory.children.values().filter_map(|child| tree.node(*child));
+        u32::try_from(children.filter(|child| child.is_directory()).count()).unwrap_or(u32::MAX).saturating_add(2)
     }
 
     /// The attributes of a directory that has no marker, and of what has none that could be asked.

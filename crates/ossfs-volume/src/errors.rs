@@ -45,6 +45,8 @@ pub enum Error {
     BadHandle,
     /// The store failed, or did not answer in time.
     Failed,
+    /// The file has as many names as a file can have.
+    TooManyLinks,
     /// There is no such attribute.
     NoAttribute,
     /// There is nothing of that kind from the offset on.
@@ -74,6 +76,7 @@ impl Error {
             Self::Quota => Errno::DQUOT,
             Self::BadHandle => Errno::BADF,
             Self::Failed => Errno::IO,
+            Self::TooManyLinks => Errno::MLINK,
             Self::NoAttribute => Errno::NODATA,
             Self::PastTheEnd => Errno::NXIO,
         };
@@ -152,6 +155,7 @@ impl fmt::Display for Error {
             Self::Quota => "the quota is exceeded",
             Self::BadHandle => "no such open file",
             Self::Failed => "the store failed or did not answer in time",
+            Self::TooManyLinks => "the file has too many names",
             Self::NoAttribute => "no such attribute",
             Self::PastTheEnd => "nothing there up to the end of the file",
         })

@@ -2,6 +2,7 @@
 //!
 //! Invariant: what others put into an object's metadata survives, except a `symlink-target` on what is no symlink.
 
+use super::links::LINK;
 use super::symlink::SYMLINK_TARGET;
 use super::times;
 use http::HeaderValue;
@@ -26,7 +27,7 @@ pub(super) const RDEV: &str = "rdev";
 pub(crate) const TOKEN: &str = "ossfs-id";
 
 /// The entries that are ours.
-const OURS: [&str; 8] = [UID, GID, MODE, ATIME, CTIME, MTIME, RDEV, TOKEN];
+const OURS: [&str; 9] = [UID, GID, MODE, ATIME, CTIME, MTIME, RDEV, TOKEN, LINK];
 
 /// The content type of directories.
 pub(crate) const DIRECTORY_CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/x-directory");

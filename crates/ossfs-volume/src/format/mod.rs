@@ -8,6 +8,7 @@
 
 mod attributes;
 mod kind;
+mod links;
 mod metadata;
 mod mime;
 mod names;
@@ -17,6 +18,7 @@ mod xattrs;
 
 pub(crate) use attributes::{Defaults, Described, described};
 pub(crate) use kind::kind_of_listing;
+pub(crate) use links::{LINK, LIST_BYTES_MAX, NAMES_MAX, link_of, list_of, lists, names_of, new_link};
 pub(crate) use metadata::{DIRECTORY_CONTENT_TYPE, TOKEN, foreign, metadata};
 pub use mime::MimeTypes;
 pub(crate) use names::{

@@ -4,7 +4,7 @@ use super::{LOOKS_MAX, store_error};
 use crate::core::Core;
 use crate::errors::{Error, Result};
 use crate::format::{self, Defaults, Described};
-use crate::tree::{Foreign, Node, Owner, Sighting, ident_of};
+use crate::tree::{Foreign, Group, Node, Owner, Sighting, Tree, ident_of};
 use ossfs_ledger::{Ident, NodeId};
 use ossfs_store::{Kind, ObjectMeta, Symlink};
 use ossfs_types::{Attributes, FileKind, Key, SignedDuration};
@@ -29,7 +29,7 @@ enum Where {
 }
 
 /// What was found there.
-enum Found {
+pub(super) enum Found {
     Object(Key, Box<ObjectMeta>),
     Symlink(Key, Box<Symlink>),
     /// A directory without a marker.
@@ -56,15 +56,19 @@ impl Core {
                 let _permit = self.asking.acquire().await;
                 self.find(place).await?
             };
+            let group = self.group_found(id, &found).await?;
             let applied = self.change(|world| {
                 let tree = &mut world.tree;
                 let node = tree.node(id).ok_or(Error::NotFound)?;
                 let moved = Some(&node.homes) != homes.as_ref()
                     || node.homes.iter().any(|(key, _)| tree.mutated_since(key.as_str(), asked.sequence()));
-                if moved {
+                let members = group.iter().flat_map(|group| &group.members);
+                let others_moved =
+                    members.into_iter().any(|member| tree.mutated_since(member.key.as_str(), asked.sequence()));
+                if moved || others_moved {
                     return Ok(false);
                 }
-                self.apply(tree, id, found)
+                self.apply(tree, id, found, group)
             })?;
             if applied {
                 return Ok(());
@@ -76,7 +80,9 @@ impl Core {
     fn place_of_attributes(&self, id: NodeId) -> Result<Where> {
         let world = self.world();
         let node = world.tree.node(id).ok_or(Error::NotFound)?;
-        if node.attributes.is_some() && (self.is_fresh(node) || id == NodeId::ROOT) {
+        let verified =
+            node.recorded || !node.is_linked() || !self.time_left(node.verified, self.options.metadata_ttl).is_zero();
+        if node.attributes.is_some() && verified && (self.is_fresh(node) || id == NodeId::ROOT) {
             return Ok(Where::Known);
         }
         if node.names.is_empty() && id != NodeId::ROOT {
@@ -121,7 +127,7 @@ impl Core {
     }
 
     /// Takes in what was found. Returns false if the node is to be looked at again.
-    fn apply(&self, tree: &mut crate::tree::Tree, id: NodeId, found: Found) -> Result<bool> {
+    fn apply(&self, tree: &mut Tree, id: NodeId, found: Found, group: Option<Group>) -> Result<bool> {
         let now = Instant::now();
         match found {
             Found::Gone => {
@@ -129,7 +135,12 @@ impl Core {
                 if node.recorded {
                     return Err(Error::Stale);
                 }
-                for (parent, name) in node.names.clone() {
+                let home = node.any_valid_home().map(|(key, _)| key.clone());
+                if home.is_some_and(|home| tree.leave(id, &home)) {
+                    // Another of its names is still there.
+                    return Ok(false);
+                }
+                for (parent, name) in tree.node(id).map(|node| node.names.clone()).unwrap_or_default() {
                     tree.vanish(id, parent, &name);
                 }
                 Err(Error::NotFound)
@@ -160,16 +171,17 @@ impl Core {
                 node.checked = Some(now);
                 Ok(true)
             }
-            Found::Object(key, meta) => self.apply_object_meta(tree, id, &key, &meta, now),
+            Found::Object(key, meta) => self.apply_object_meta(tree, id, &key, &meta, group, now),
         }
     }
 
     fn apply_object_meta(
         &self,
-        tree: &mut crate::tree::Tree,
+        tree: &mut Tree,
         id: NodeId,
         key: &Key,
         meta: &ObjectMeta,
+        group: Option<Group>,
         now: Instant,
     ) -> Result<bool> {
         let ident = ident_of(meta);
@@ -188,9 +200,20 @@ impl Core {
             return Ok(true);
         }
         let sighting = Sighting { key: key.clone(), ident, kind: Some(described.kind), native: false };
-        if directory {
+        if let Some(joined) = group.and_then(|group| tree.join(&group, Some(id), now)) {
+            if joined != id {
+                // Whoever asked for this one finds the other at its name.
+                self.fill_joined(tree, joined, described, meta, now);
+                tree.drop_if_unused(id);
+                return Err(Error::NotFound);
+            }
+        } else if directory {
             tree.sight_marker(id, &sighting);
         } else {
+            if tree.leave(id, key) {
+                return Ok(false);
+            }
+            tree.set_link(id, None);
             tree.see_again(id, &sighting, now);
         }
         if !directory && described.kind != node_kind(tree, id) {
@@ -210,6 +233,13 @@ impl Core {
         let node = tree.node_mut(id).ok_or(Error::NotFound)?;
         self.fill(node, described, foreign, meta, now);
         Ok(true)
+    }
+
+    fn fill_joined(&self, tree: &mut Tree, id: NodeId, described: Described, meta: &ObjectMeta, now: Instant) {
+        let foreign = tree.node(id).and_then(|node| self.foreign(node, &meta.metadata));
+        if let Some(node) = tree.node_mut(id).filter(|node| node.kind == described.kind) {
+            self.fill(node, described, foreign, meta, now);
+        }
     }
 
     fn fill(
@@ -266,7 +296,7 @@ impl Core {
 
 /// The keys where a directory's marker may be. A listing of the directory above shows old markers only, so that a known one
 /// does not say that there is none at the directory's own key, which goes before.
-fn markers(tree: &crate::tree::Tree, id: NodeId, node: &Node) -> Vec<Key> {
+fn markers(tree: &Tree, id: NodeId, node: &Node) -> Vec<Key> {
     let owned = |key: &Key| match tree.owner(key.as_str()) {
         Owner::Node(owner) => owner == id,
         Owner::Nobody => false,
@@ -289,7 +319,7 @@ fn with_times_of(told: Attributes, known: &Attributes) -> Attributes {
     Attributes { mtime: told.mtime.max(known.mtime), ctime: told.ctime.max(known.ctime), ..told }
 }
 
-fn node_kind(tree: &crate::tree::Tree, id: NodeId) -> FileKind {
+fn node_kind(tree: &Tree, id: NodeId) -> FileKind {
     tree.node(id).map_or(FileKind::File, |node| node.kind)
 }
 

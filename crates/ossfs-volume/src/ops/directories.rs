@@ -62,6 +62,8 @@ impl Volume {
             core.learn_kinds(left).await;
             let world = core.world();
             entries.extend(left.iter().zip(first..).map(|((name, id), at)| {
+                // It may have turned out to be a name of another file.
+                let id = &world.tree.child(directory, name).unwrap_or(*id);
                 let kind = world.tree.node(*id).filter(|node| !node.kind_is_guess).map(|node| node.kind);
                 DirectoryEntry { name: (&**name).into(), node: *id, kind, next_offset: at + 1, attributes: None }
             }));
@@ -153,9 +155,16 @@ impl Core {
         first: u64,
     ) -> Vec<DirectoryEntry> {
         let entry = |((name, id), at): (&(Name, NodeId), u64)| {
-            let (name, id) = (name.clone(), *id);
+            let (name, mut id) = (name.clone(), *id);
             async move {
-                let attributes = match self.refer(directory, &name, id).await {
+                let mut attributes = self.refer(directory, &name, id).await;
+                let now = self.world().tree.child(directory, &name);
+                if let (Ok(None), Some(now)) = (&attributes, now.filter(|now| *now != id)) {
+                    // It has turned out to be a name of another file.
+                    id = now;
+                    attributes = self.refer(directory, &name, id).await;
+                }
+                let attributes = match attributes {
                     Ok(attributes) => attributes,
                     Err(error) => {
                         // The name is shown all the same; who asks for it gets the error.

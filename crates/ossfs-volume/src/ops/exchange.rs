@@ -26,6 +26,11 @@ impl Volume {
             if one == other {
                 return Ok(());
             }
+            if !core.knows_all_names(parent, name, one).await?
+                || !core.knows_all_names(other_parent, other_name, other).await?
+            {
+                continue;
+            }
             let directory = |id| core.world().tree.node(id).is_some_and(Node::is_directory);
             core.check_move(one, directory(one), other_parent, other_name).await?;
             core.check_move(other, directory(other), parent, name).await?;

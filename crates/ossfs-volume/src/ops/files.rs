@@ -362,15 +362,20 @@ impl Core {
                 // It has moved while we asked.
                 return Ok(());
             }
-            if node.is_dirty() && found.as_ref().is_none_or(|found| found.etag != ident.etag) {
+            let same = found.as_ref().is_some_and(|found| found.etag == ident.etag);
+            if !same && world.tree.leave(id, &key) {
+                // Another of its names has the content still.
+                return Ok(());
+            }
+            if !same && world.tree.node(id).is_some_and(crate::tree::Node::is_dirty) {
                 tracing::warn!(%key, %error, "somebody else replaced or deleted the version that was being changed");
                 return Err(Error::Stale);
             }
             match found {
-                Some(found) if found.etag == ident.etag => Ok(()),
+                Some(_) if same => Ok(()),
                 Some(found) => {
                     tracing::warn!(%key, %error, "somebody else replaced a file that is open");
-                    if node.recorded {
+                    if world.tree.node(id).is_some_and(|node| node.recorded) {
                         world.tree.adopt(id, &key, &found);
                     } else {
                         let sighting = crate::tree::Sighting { key, ident: found, kind: None, native: false };
@@ -380,6 +385,7 @@ impl Core {
                 }
                 None => {
                     tracing::warn!(%key, "somebody else deleted a file that is open");
+                    let node = world.tree.node(id).ok_or(Error::Stale)?;
                     if node.recorded {
                         world.tree.lost(id, &key);
                     } else {

@@ -9,6 +9,7 @@ mod describe;
 mod directories;
 mod exchange;
 mod files;
+mod links;
 mod list;
 mod lookup;
 mod names;

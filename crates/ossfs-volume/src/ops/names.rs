@@ -137,6 +137,14 @@ impl Volume {
             if replaced.is_some() && no_replace {
                 return Err(Error::Exists);
             }
+            if !core.knows_all_names(parent, name, id).await? {
+                continue;
+            }
+            if let Some(replaced) = replaced
+                && !core.knows_all_names(new_parent, new_name, replaced).await?
+            {
+                continue;
+            }
             core.check_rename(id, replaced, new_parent, new_name).await?;
             if replaced.is_some() {
                 core.keep_before_replacing(id).await?;
@@ -260,6 +268,9 @@ impl Core {
             }
             if directory && !self.is_empty(id).await? {
                 return Err(Error::NotEmpty);
+            }
+            if !self.knows_all_names(parent, name, id).await? {
+                continue;
             }
             let removed = self.change(|world| {
                 let tree = &mut world.tree;

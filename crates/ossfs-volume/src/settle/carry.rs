@@ -243,6 +243,9 @@ impl Core {
         if let Some(xattrs) = &node.xattrs {
             format::set_xattr_entry(&mut metadata, xattrs);
         }
+        if let Some(link) = node.carried_link().and_then(|link| http::HeaderValue::from_str(link).ok()) {
+            metadata.user.insert(format::LINK.to_owned(), link);
+        }
         Ok(metadata)
     }
 

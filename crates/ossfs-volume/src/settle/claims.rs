@@ -93,9 +93,12 @@ impl Core {
         let began = Instant::now();
         let under = Prefix::parse(prefix).map_err(|error| Error::new(Kind::Invalid, "list", error.to_string()))?;
         let request = ListRequest { start_after: cursor.as_deref().map(str::to_owned), ..ListRequest::all(under) };
-        let page = self.store.list(&request).await;
-        if page.is_ok() {
+        let mut page = self.store.list(&request).await;
+        if let Ok(listed) = &page {
             self.got_on();
+            if let Err(error) = self.join_linked(listed, prefix, asked).await {
+                page = Err(error);
+            }
         }
         self.change(|world| {
             let tree = &mut world.tree;
@@ -130,6 +133,9 @@ impl Core {
         let (question, ()) = self.ask(|_| ());
         let asked = question.sequence();
         let found = self.store.stat(key).await;
+        if found.is_ok() && self.may_have_links().await? {
+            self.join_names_of(key, asked).await?;
+        }
         self.change(|world| match found {
             Ok(stat) => {
                 let sighting = Sighting::of_stat(key.clone(), stat);

@@ -17,7 +17,9 @@ impl Tree {
         }
         self.set_home(id, &order.key, ident.clone());
         let natural = self.natural_key(id);
-        if natural.as_ref() == Some(&order.key) {
+        let desired = self.desired_keys(id).unwrap_or_default();
+        let at_name = desired.contains(&order.key);
+        if at_name {
             self.end_draining(id);
         }
         let Some(node) = self.node_mut(id) else { return };
@@ -33,7 +35,7 @@ impl Tree {
             }
         }
         // Elsewhere they count for nothing: the object at the node's own key may be the same but for them.
-        if (wrote || order.describes) && natural.as_ref() == Some(&order.key) {
+        if (wrote || order.describes) && at_name {
             let settled = node.settled_attributes_generation.max(order.intent.attributes_generation);
             node.settled_attributes_generation = settled;
         }
@@ -46,8 +48,13 @@ impl Tree {
         let extra: Vec<Key> = node.homes.iter().map(|(key, _)| key.clone()).collect();
         for key in extra {
             let old_marker = natural.as_ref().filter(|natural| directory && **natural != order.key).map(legacy_marker);
-            let desired = Some(&key) == natural.as_ref() || Some(key.as_str()) == old_marker.as_deref();
-            if key != order.key && !desired {
+            if key == order.key {
+                continue;
+            }
+            if wrote || order.describes {
+                self.make_stale(id, &key);
+            }
+            if !desired.contains(&key) && Some(key.as_str()) != old_marker.as_deref() {
                 self.home_to_tomb(id, &key);
                 // The copy was made on the condition that it is this object.
                 if let Some(sent) = order.answered
@@ -73,6 +80,11 @@ impl Tree {
         let id = order.intent.node;
         // What makes room for another was renamed too, if it still has a name.
         let moves = matches!(order.intent.kind, IntentKind::Copy | IntentKind::Hide);
+        let several = |node: &crate::tree::Node| node.names.len() > 1 && node.home(&order.key).is_none();
+        if moves && self.node(id).is_some_and(several) && self.leave(id, &order.key) {
+            self.abandon(order);
+            return true;
+        }
         let Some((source, _)) = order.intent.source.as_ref().filter(|_| moves) else { return false };
         let at_home = self.place(source.as_str()) == source.as_str();
         let plain = self.node(id).is_some_and(|node| {
@@ -126,6 +138,12 @@ impl Tree {
 
     /// The object that holds a node's content, or was to be described, is another one now: an outsider's.
     pub(crate) fn adopt(&mut self, id: NodeId, key: &Key, ident: &Ident) {
+        if self.leave(id, key) {
+            return;
+        }
+        for other in self.node(id).map(|node| node.homes.clone()).unwrap_or_default() {
+            self.make_stale(id, &other.0);
+        }
         self.set_home(id, key, ident.clone());
         let Some(node) = self.node_mut(id) else { return };
         let other_content = node.current.as_ref().is_none_or(|known| known.etag != ident.etag);
@@ -142,6 +160,9 @@ impl Tree {
 
     /// The object that held a node's content is gone, by an outsider's hand: so is the file.
     pub(crate) fn lost(&mut self, id: NodeId, key: &Key) {
+        if self.leave(id, key) {
+            return;
+        }
         self.drop_home(id, key);
         let Some(node) = self.node(id) else { return };
         if node.any_valid_home().is_some() {

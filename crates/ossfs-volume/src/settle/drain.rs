@@ -76,8 +76,11 @@ impl Tree {
             if node.recorded || node.is_directory() {
                 // The name is taken, by us: the object is kept under another.
                 name = self.free_name(parent, &name);
-            } else if node.home(&sighting.key).is_some() {
-                self.see_again(id, sighting, now);
+            } else if node.home(&sighting.key).is_some_and(|ident| !node.is_linked() || ident.matches(&sighting.ident))
+            {
+                if !node.is_linked() {
+                    self.see_again(id, sighting, now);
+                }
                 self.materialise(id).ok()?;
                 return Some(id);
             } else {

@@ -17,6 +17,7 @@ mod commit;
 mod drain;
 mod gathered;
 mod lending;
+mod lists;
 mod patience;
 mod plan;
 mod queue;

@@ -4,6 +4,7 @@
 //! request. Exactly one of [`commit`](super::commit) and [`abandon`](super::commit) ends it, or it stays pending until it
 //! is resolved.
 
+use super::lists::Listing;
 use super::upload::{Completing, Snapshot};
 use crate::format::LEGACY_MARKER_SUFFIX;
 use crate::tree::{Node, Tree, Work};
@@ -30,6 +31,8 @@ pub(crate) enum Step {
     Run(Box<Order>),
     /// Find out what became of this.
     Resolve(Box<Order>),
+    /// Write the list of a file's names.
+    List(Listing),
     /// Its key can't be one of OSS.
     Unreachable,
     /// There is no object that has its content.
@@ -97,39 +100,57 @@ impl Tree {
         if let Some(then) = node.settle_after.filter(|then| *then > now && node.is_dirty() && !node.urgent) {
             return Step::Later(then);
         }
-        let Some(key) = self.natural_key(id) else { return Step::Unreachable };
-        match self.needed(id, &key) {
-            Needed::Nothing => {
-                self.bury_extra_homes(id, &key);
-                if let Some(until) = self.quarantined(&key, now) {
-                    // What may still arrive there is this node's.
-                    return Step::Later(until);
-                }
-                self.forget(id, &key, now);
-                Step::Idle
-            }
+        let Some(keys) = self.desired_keys(id) else { return Step::Unreachable };
+        let (key, needed) = self.needed(id, &keys);
+        match needed {
+            Needed::Nothing => self.end(id, &keys, now),
             Needed::Lost => Step::Lost,
-            Needed::Write => self.start(id, &key, IntentKind::Put, None, now, probed),
-            Needed::Describe => self.start(id, &key, IntentKind::Describe, None, now, probed),
-            Needed::Copy(from) => self.start(id, &key, IntentKind::Copy, Some(from), now, probed),
+            Needed::Write => self.start(id, key, IntentKind::Put, None, now, probed),
+            Needed::Describe => self.start(id, key, IntentKind::Describe, None, now, probed),
+            Needed::Copy(from) => self.start(id, key, IntentKind::Copy, Some(from), now, probed),
         }
     }
 
-    /// What a node with a name still needs at its natural key.
-    fn needed(&self, id: NodeId, key: &Key) -> Needed {
-        let Some(node) = self.node(id) else { return Needed::Nothing };
+    /// All objects of a node are there: what is left to do.
+    fn end(&mut self, id: NodeId, keys: &[Key], now: Instant) -> Step {
+        self.bury_extra_homes(id, keys);
+        if let Some(until) = keys.iter().filter_map(|key| self.quarantined(key, now)).max() {
+            // What may still arrive there is this node's.
+            return Step::Later(until);
+        }
+        if self.node(id).is_some_and(|node| node.names.len() > keys.len()) && id != NodeId::ROOT {
+            return Step::Unreachable;
+        }
+        if let Some(step) = self.next_list_step(id, keys, now) {
+            return step;
+        }
+        self.forget(id, keys, now);
+        Step::Idle
+    }
+
+    /// What a node with names still needs, and at which of their keys: first one object that is as the node is, then the
+    /// others.
+    fn needed<'a>(&self, id: NodeId, keys: &'a [Key]) -> (&'a Key, Needed) {
+        let first = &keys[0];
+        let Some(node) = self.node(id) else { return (first, Needed::Nothing) };
         if node.is_directory() {
-            return directory_needs(node, key);
+            return (first, directory_needs(node, first));
         }
-        if node.is_dirty() {
-            return Needed::Write;
+        let here = |key: &&Key| node.valid_home(key.as_str()).is_some();
+        if node.is_dirty() || node.has_dirty_attributes() {
+            // A key that has one already needs no other.
+            let key = keys.iter().find(here).unwrap_or(first);
+            return match (node.is_dirty(), here(&key), node.any_valid_home()) {
+                (true, _, _) => (key, Needed::Write),
+                (false, true, _) => (key, Needed::Describe),
+                (false, false, Some(from)) => (key, Needed::Copy(from.clone())),
+                (false, false, None) => (key, Needed::Lost),
+            };
         }
-        let here = node.valid_home(key.as_str()).is_some();
-        match (here, node.any_valid_home()) {
-            (true, _) if node.has_dirty_attributes() => Needed::Describe,
-            (true, _) => Needed::Nothing,
-            (false, Some(from)) => Needed::Copy(from.clone()),
-            (false, None) => Needed::Lost,
+        match (keys.iter().find(|key| !here(key)), node.any_valid_home()) {
+            (None, _) => (first, Needed::Nothing),
+            (Some(key), Some(from)) => (key, Needed::Copy(from.clone())),
+            (Some(key), None) => (key, Needed::Lost),
         }
     }
 
@@ -220,8 +241,8 @@ impl Tree {
     fn make_room(&mut self, id: NodeId, other: NodeId, key: &Key) -> bool {
         let Some(occupant) = self.node(other) else { return true };
         let elsewhere =
-            occupant.homes.iter().any(|(home, ident)| home != key && occupant.current.as_ref() == Some(ident));
-        let stays = self.natural_key(other).as_ref() == Some(key);
+            occupant.homes.iter().any(|(home, _)| home != key && occupant.valid_home(home.as_str()).is_some());
+        let stays = self.desired_keys(other).is_some_and(|keys| keys.contains(key));
         if elsewhere && !stays {
             self.home_to_tomb(other, key);
             return true;
@@ -245,16 +266,16 @@ impl Tree {
     }
 
     /// What a settled node has at other keys is garbage.
-    fn bury_extra_homes(&mut self, id: NodeId, key: &Key) {
+    fn bury_extra_homes(&mut self, id: NodeId, keys: &[Key]) {
         let Some(node) = self.node(id) else { return };
-        let extra: Vec<Key> = extra_homes(node, key).cloned().collect();
+        let extra: Vec<Key> = extra_homes(node, keys).cloned().collect();
         for home in extra {
             self.home_to_tomb(id, &home);
         }
     }
 
     /// Takes a settled node from the ledger, if the bucket alone then shows the same.
-    fn forget(&mut self, id: NodeId, key: &Key, now: Instant) {
+    fn forget(&mut self, id: NodeId, keys: &[Key], now: Instant) {
         let Some(node) = self.node(id) else { return };
         let children = node.directory.iter().flat_map(|directory| directory.children.values());
         let in_use = id == NodeId::ROOT
@@ -262,21 +283,22 @@ impl Tree {
             || node.urgent && node.writers > 0
             || !node.claims.is_empty()
             || children.filter_map(|child| self.node(*child)).any(|child| child.recorded);
-        if in_use || self.place(key.as_str()) != key.as_str() {
+        if in_use || keys.iter().any(|key| self.place(key.as_str()) != key.as_str()) {
             return;
         }
-        if self.tomb(key).is_some() {
+        if let Some(key) = keys.iter().find(|key| self.tomb(key).is_some()) {
             self.wait_for(key, Work::Node(id));
             return;
         }
-        let parent = node.names.first().map(|(parent, _)| *parent);
+        let parents: Vec<NodeId> = node.names.iter().map(|(parent, _)| *parent).collect();
         if let Some(node) = self.node_mut(id) {
             node.checked = Some(now);
+            node.verified = Some(now);
             node.failure = None;
             node.urgent = false;
         }
         self.unrecord_node(id);
-        if let Some(parent) = parent {
+        for parent in parents {
             self.push_work(Work::Node(parent));
         }
     }
@@ -291,8 +313,11 @@ impl Tree {
             // It goes with its last handle.
             return true;
         }
-        let Some(key) = self.natural_key(id) else { return false };
-        matches!(self.needed(id, &key), Needed::Nothing) && extra_homes(node, &key).next().is_none()
+        let Some(keys) = self.desired_keys(id) else { return false };
+        node.names.len() <= keys.len()
+            && matches!(self.needed(id, &keys).1, Needed::Nothing)
+            && extra_homes(node, &keys).next().is_none()
+            && self.list_is_right(id, &keys)
     }
 
     /// Prepares an upload that is streamed while a file is being written.
@@ -341,12 +366,13 @@ pub(super) fn legacy_marker(key: &Key) -> String {
     format!("{}{LEGACY_MARKER_SUFFIX}", key.as_str().trim_end_matches('/'))
 }
 
-/// The objects of a node, settled at this key, that are garbage. A directory keeps an old marker only as long as it has none
-/// at its own key: the two would tell different things.
-fn extra_homes<'a>(node: &'a Node, key: &'a Key) -> impl Iterator<Item = &'a Key> {
-    let legacy = (node.is_directory() && node.valid_home(key.as_str()).is_none()).then(|| legacy_marker(key));
+/// The objects of a node, settled at these keys, that are garbage. A directory keeps an old marker only as long as it has
+/// none at its own key: the two would tell different things.
+fn extra_homes<'a>(node: &'a Node, keys: &'a [Key]) -> impl Iterator<Item = &'a Key> {
+    let unmarked = |key: &&Key| node.is_directory() && node.valid_home(key.as_str()).is_none();
+    let legacy = keys.first().filter(unmarked).map(legacy_marker);
     let homes = node.homes.iter().map(|(home, _)| home);
-    homes.filter(move |home| *home != key && Some(home.as_str()) != legacy.as_deref())
+    homes.filter(move |home| !keys.contains(home) && Some(home.as_str()) != legacy.as_deref())
 }
 
 fn directory_needs(node: &Node, key: &Key) -> Needed {

@@ -22,7 +22,10 @@ impl Core {
         if order.intent.kind == IntentKind::Multipart {
             let streaming = {
                 let world = self.world();
-                world.content(order.intent.node).is_some_and(|content| content.stream.is_some())
+                let node = world.tree.node(order.intent.node);
+                // What nobody can name or read any more is not completed.
+                let wanted = node.is_some_and(|node| !node.names.is_empty() || node.opens > 0);
+                wanted && world.content(order.intent.node).is_some_and(|content| content.stream.is_some())
             };
             if streaming {
                 return self.finish_stream(order).await;
@@ -202,6 +205,19 @@ impl Core {
             self.change(|world| self.committed(world, order, &ident));
             return false;
         }
+        let leaves = self.change(|world| {
+            let several = |node: &crate::tree::Node| node.names.len() > 1 && node.home(&order.key).is_some();
+            let tree = &mut world.tree;
+            let left = tree.node(order.intent.node).is_some_and(several) && tree.leave(order.intent.node, &order.key);
+            if left {
+                tree.abandon(order);
+            }
+            left
+        });
+        if leaves {
+            tracing::warn!(key = %order.key, "somebody else replaced one of a file's names: it is a file by itself now");
+            return false;
+        }
         let adopts = {
             let world = self.world();
             let marker = world.tree.node(order.intent.node).is_some_and(crate::tree::Node::is_directory);
@@ -283,6 +299,24 @@ impl Core {
             let world = self.world();
             world.tree.node(id).is_some_and(crate::tree::Node::is_dirty)
         };
+        let other = match &found {
+            Ok(meta) => Some(ident_of(meta)),
+            Err(error) if error.kind() == Kind::NotFound => None,
+            Err(_) => return self.give_up(order, &found.expect_err("it is an error")),
+        };
+        let leaves = self.change(|world| {
+            let tree = &mut world.tree;
+            let known = tree.node(id).and_then(|node| node.home(&source)).cloned();
+            let same = known.zip(other).is_some_and(|(known, other)| known.matches(&other));
+            let left = !same && tree.leave(id, &source);
+            if left {
+                tree.abandon(order);
+            }
+            left
+        });
+        if leaves {
+            return;
+        }
         match found {
             Ok(meta) if expected.is_some_and(|expected| expected.matches(&ident_of(&meta))) => {
                 // Nobody has changed it: whatever was refused is tried again.

@@ -123,6 +123,7 @@ impl Core {
                     Ok(false) => {}
                     Err(error) => self.note_failure(id, &error),
                 },
+                Step::List(listing) => self.write_list(id, listing).await,
                 Step::Unreachable => {
                     let message = "its key would be longer than 1,023 bytes".to_owned();
                     self.note_failed(id, Error::NameTooLong, message);

@@ -91,7 +91,9 @@ impl Core {
         }
         tree.busy.insert(key.clone());
         tree.mutated(key);
-        Some((ident, tree.verified.remove(key).filter(|seen| seen.elapsed() < VERIFIED_FOR)))
+        let seen = tree.verified.remove(key).filter(|seen| seen.elapsed() < VERIFIED_FOR);
+        // What is at the key of a list is a list of ours, whatever it says.
+        Some((ident, seen.or_else(|| tree.is_list(key).then_some(now))))
     }
 
     /// Ends the tombstones whose objects are gone, or others by now; returns those that are to be deleted.

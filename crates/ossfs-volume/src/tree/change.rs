@@ -30,8 +30,13 @@ impl Tree {
         if node.recorded {
             return Ok(());
         }
-        let parent = node.names.first().ok_or(Gone)?.0;
-        self.materialise(parent)?;
+        let parents: Vec<NodeId> = node.names.iter().map(|(parent, _)| *parent).collect();
+        if parents.is_empty() {
+            return Err(Gone);
+        }
+        for parent in parents {
+            self.materialise(parent)?;
+        }
         let homes = self.node(id).map(|node| node.homes.clone()).unwrap_or_default();
         for (key, _) in homes {
             if !self.is_home_of(id, key.as_str())
@@ -39,6 +44,10 @@ impl Tree {
             {
                 node.homes.retain(|(home, _)| *home != key);
             }
+        }
+        let linked = self.node(id).is_some_and(Node::is_linked);
+        if linked {
+            self.drop_names_without_home(id);
         }
         let node = self.node(id).ok_or(Gone)?;
         if node.is_directory() {
@@ -53,6 +62,10 @@ impl Tree {
             return Err(Gone);
         }
         self.record_node(id);
+        if linked {
+            // Its object still carries the id, if others have left.
+            self.has_lost_a_name(id);
+        }
         Ok(())
     }
 
@@ -68,13 +81,14 @@ impl Tree {
     fn is_home_of(&self, id: NodeId, key: &str) -> bool {
         let Owner::Path(path) = self.owner(key) else { return false };
         let Some(node) = self.node(id) else { return false };
-        let Some((parent, name)) = node.names.first() else { return false };
         if node.is_directory() {
             let own = self.prefix_of(id).unwrap_or_default();
             return path == own || path.strip_suffix(LEGACY_MARKER_SUFFIX) == own.strip_suffix('/');
         }
-        let Some(own) = self.path_in(*parent, name) else { return false };
-        path == own || crate::format::aliased(&own) == Some(&path)
+        node.names.iter().filter_map(|(parent, name)| self.path_in(*parent, name)).any(|own| {
+            // A cache of several names has none of these.
+            path == own || crate::format::aliased(&own) == Some(&path)
+        })
     }
 
     /// Makes a node at a name that is free.
@@ -105,6 +119,7 @@ impl Tree {
         let id = self.child(parent, name).ok_or(Gone)?;
         self.materialise(id)?;
         self.detach(id, parent, name);
+        self.has_lost_a_name(id);
         self.want_marker(parent);
         self.bury_if_free(id);
         Ok(())
@@ -137,6 +152,7 @@ impl Tree {
         if let Some(replaced) = replaced {
             self.drop_claims(replaced);
             self.detach(replaced, to.0, to.1);
+            self.has_lost_a_name(replaced);
             self.bury_if_free(replaced);
         }
         self.detach(id, from.0, from.1);
@@ -252,6 +268,7 @@ impl Tree {
         for (key, _) in homes {
             self.home_to_tomb(id, &key);
         }
+        self.end_link(id);
         self.unrecord_node(id);
     }
 

@@ -170,7 +170,14 @@ impl Tree {
             if node.recorded {
                 return;
             }
-            if !node.is_directory() && node.native == sighting.native {
+            if node.is_linked() && node.home(&sighting.key).is_some_and(|ident| ident.matches(&sighting.ident)) {
+                // That the others are there too is asked again with the attributes.
+                if let Some(node) = self.node_mut(id) {
+                    node.checked = Some(listed.began);
+                }
+                return;
+            }
+            if !node.is_directory() && !node.is_linked() && node.native == sighting.native {
                 self.see_again(id, sighting, listed.began);
                 return;
             }
@@ -268,9 +275,15 @@ impl Tree {
 
     /// A node without records is not there any more.
     pub(crate) fn vanish(&mut self, id: NodeId, parent: NodeId, name: &str) {
+        let place = self.path_in(parent, name);
         self.detach(id, parent, name);
-        if let Some(node) = self.node_mut(id) {
-            node.epoch += 1;
+        match self.node(id).map(|node| node.is_linked() && !node.names.is_empty()) {
+            Some(true) => self.drop_cached_home(id, &place.unwrap_or_default()),
+            _ => {
+                if let Some(node) = self.node_mut(id) {
+                    node.epoch += 1;
+                }
+            }
         }
         self.drop_if_unused(id);
     }

@@ -11,6 +11,7 @@ mod change;
 mod failure;
 mod leftovers;
 mod lent;
+mod links;
 mod listing;
 mod node;
 mod owner;
@@ -19,8 +20,9 @@ mod sighting;
 
 pub(crate) use change::{Gone, NewNode};
 pub(crate) use failure::Failure;
+pub(crate) use links::{Group, same_content};
 pub(crate) use listing::Listed;
-pub(crate) use node::{Foreign, Node};
+pub(crate) use node::{Directory, Foreign, Node};
 pub(crate) use owner::Owner;
 pub(crate) use sequence::Sequence;
 pub(crate) use sighting::{Sighting, ident_of, ident_of_stat};
@@ -44,6 +46,8 @@ pub(crate) struct Tree {
     tombs: BTreeMap<Key, Tomb>,
     intents: BTreeMap<Key, Intent>,
     claims: BTreeMap<Arc<str>, Claim>,
+    /// By id, the node of files with several names.
+    links: HashMap<Arc<str>, NodeId>,
     /// Keys that a mutating request is under way for.
     pub(crate) busy: HashSet<Key>,
     /// Until when a request that got no answer may still change a key.
@@ -97,6 +101,7 @@ impl Tree {
             tombs: BTreeMap::new(),
             intents: BTreeMap::new(),
             claims: BTreeMap::new(),
+            links: HashMap::new(),
             busy: HashSet::new(),
             quarantine: HashMap::new(),
             verified: HashMap::new(),
@@ -122,12 +127,14 @@ impl Tree {
                 (RecordKey::Node(id), Record::Node(record)) => {
                     tree.next_node = tree.next_node.max(id.0 + 1);
                     let lookups = u64::from(id == NodeId::ROOT);
+                    tree.links.extend(record.link.iter().map(|link| (link.id.clone(), id)));
                     tree.nodes.insert(id, Node { lookups, ..Node::of_record(record) });
                 }
                 (RecordKey::Name(parent, name), Record::Name(id)) => tree.attach(id, parent, name),
                 (RecordKey::Home(key), Record::Home(home)) => {
                     if let Some(node) = tree.nodes.get_mut(&home.node) {
                         node.set_home(&key, home.ident);
+                        node.stale.extend(home.stale.then(|| key.clone()));
                         tree.homes.insert(key, home.node);
                     }
                 }
@@ -192,7 +199,8 @@ impl Tree {
     /// Requests of a process before this one may still arrive until then, at any key that the ledger knows to have been
     /// changed. (What becomes of pending orders is found out first.)
     pub(crate) fn quarantine_all(&mut self, until: Instant) {
-        let keys = self.tombs.keys().chain(self.homes.keys());
+        let lists: Vec<Key> = self.links.keys().filter_map(|link| self.list_key(link)).collect();
+        let keys = self.tombs.keys().chain(self.homes.keys()).chain(&lists);
         self.quarantine.extend(keys.map(|key| (key.clone(), until)));
     }
 
@@ -440,6 +448,7 @@ impl Tree {
     pub(crate) fn drop_home(&mut self, id: NodeId, key: &Key) {
         if let Some(node) = self.nodes.get_mut(&id) {
             node.homes.retain(|(home, _)| home != key);
+            node.stale.retain(|home| home != key);
         }
         if self.homes.get(key) == Some(&id) {
             self.homes.remove(key);
@@ -507,11 +516,14 @@ impl Tree {
         if !unused {
             return;
         }
-        let directory = self.nodes.remove(&id).and_then(|node| node.directory);
-        for child in directory.into_iter().flat_map(|directory| directory.children.into_values()) {
+        let Some(node) = self.nodes.remove(&id) else { return };
+        if let Some(link) = node.link.filter(|link| self.links.get(&link.id) == Some(&id)) {
+            self.links.remove(&link.id);
+        }
+        for child in node.directory.into_iter().flat_map(|directory| directory.children.into_values()) {
             if let Some(node) = self.nodes.get_mut(&child) {
                 node.names.retain(|(parent, _)| *parent != id);
-                node.epoch += 1;
+                node.epoch += u32::from(node.names.is_empty());
             }
             self.drop_if_unused(child);
         }
@@ -543,8 +555,9 @@ impl Tree {
             }
             RecordKey::Home(key) => {
                 let id = self.homes.get(key)?;
-                let ident = self.nodes.get(id)?.home(key)?.clone();
-                Some(Record::Home(Home { node: *id, ident }))
+                let node = self.nodes.get(id)?;
+                let ident = node.home(key)?.clone();
+                Some(Record::Home(Home { node: *id, ident, stale: node.stale.contains(key) }))
             }
             RecordKey::Tomb(key) => self.tombs.get(key).cloned().map(Record::Tomb),
             RecordKey::Intent(key) => self.intents.get(key).cloned().map(Record::Intent),

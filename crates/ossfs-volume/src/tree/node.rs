@@ -3,7 +3,7 @@
 use super::Failure;
 use crate::format::Described;
 use crate::write::Durable;
-use ossfs_ledger::{Ident, Name, NodeId, NodeRecord};
+use ossfs_ledger::{Ident, Link, Name, NodeId, NodeRecord};
 use ossfs_store::Metadata;
 use ossfs_types::{Attributes, FileKind, Key};
 use std::collections::BTreeMap;
@@ -46,6 +46,12 @@ pub(crate) struct Node {
     pub homes: Vec<(Key, Ident)>,
     /// The version that the content is, but for what was written since.
     pub current: Option<Ident>,
+    /// Of files with several names, or that had them: their id.
+    pub link: Option<Link>,
+    /// Of files with several names: homes that are yet to be made like the others.
+    pub stale: Vec<Key>,
+    /// Of files with several names: when the objects of all of them were last looked at.
+    pub verified: Option<Instant>,
     /// When the bucket last showed it so.
     pub checked: Option<Instant>,
     /// Counts the versions that outsiders put in place of the one that was known.
@@ -117,6 +123,9 @@ impl Node {
             native: false,
             homes: Vec::new(),
             current: None,
+            link: None,
+            stale: Vec::new(),
+            verified: None,
             checked: None,
             epoch: 0,
             cached_epoch: None,
@@ -173,12 +182,12 @@ impl Node {
     /// The object at a key that is this node's content, whole and up to date.
     pub(crate) fn valid_home(&self, key: &str) -> Option<&Ident> {
         let ident = self.homes.iter().find(|(home, _)| home.as_str() == key).map(|(_, ident)| ident)?;
-        (self.current.as_ref() == Some(ident)).then_some(ident)
+        self.shows(key, ident).then_some(ident)
     }
 
     /// Any object that is this node's content, whole and up to date.
     pub(crate) fn any_valid_home(&self) -> Option<&(Key, Ident)> {
-        self.homes.iter().find(|(_, ident)| self.current.as_ref() == Some(ident))
+        self.homes.iter().find(|(key, ident)| self.shows(key.as_str(), ident))
     }
 
     /// The keys that others may have to wait for.
@@ -191,6 +200,7 @@ impl Node {
     }
 
     pub(crate) fn set_home(&mut self, key: &Key, ident: Ident) {
+        self.stale.retain(|stale| stale != key);
         match self.homes.iter_mut().find(|(home, _)| home == key) {
             Some((_, old)) => *old = ident,
             None => self.homes.push((key.clone(), ident)),
@@ -210,6 +220,7 @@ impl Node {
             wants_marker: self.wants_marker,
             target: self.target.clone(),
             xattrs: self.xattrs.clone(),
+            link: self.link.clone(),
         }
     }
 
@@ -221,6 +232,7 @@ impl Node {
             target: record.target,
             xattrs: record.xattrs,
             current: record.current,
+            link: record.link,
             recorded: true,
             generation: record.generation,
             settled_generation: record.settled_generation,

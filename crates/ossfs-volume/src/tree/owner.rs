@@ -53,6 +53,17 @@ impl Tree {
         Key::parse(&text).ok()
     }
 
+    /// The keys at which a node is to have an object: one for each name that makes a key. `None` if there are none.
+    pub(crate) fn desired_keys(&self, id: NodeId) -> Option<Vec<Key>> {
+        let node = self.node(id)?;
+        if node.is_directory() {
+            return Some(vec![self.natural_key(id)?]);
+        }
+        let key = |(parent, name): &(NodeId, ossfs_ledger::Name)| Key::parse(&self.path_in(*parent, name)?).ok();
+        let keys: Vec<Key> = node.names.iter().filter_map(key).collect();
+        (!keys.is_empty()).then_some(keys)
+    }
+
     /// The longest claim that a key is under, with its directory.
     pub(crate) fn claim_over(&self, key: &str) -> Option<(&Arc<str>, NodeId)> {
         let ends = key.rmatch_indices('/').map(|(slash, _)| &key[..=slash]);

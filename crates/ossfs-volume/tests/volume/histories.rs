@@ -295,8 +295,9 @@ impl History {
             46..54 => self.unlink().await,
             54..60 => self.mkdir().await,
             60..65 => self.rmdir().await,
-            65..68 => self.symlink().await,
-            68..72 => self.chmod().await,
+            65..67 => self.symlink().await,
+            67..70 => self.link().await,
+            70..72 => self.chmod().await,
             72..76 => self.open().await,
             76..84 => self.use_open().await,
             84..88 => self.close_one().await,
@@ -534,6 +535,17 @@ impl History {
         self.rename_one(&third, &other).await;
     }
 
+    async fn link(&mut self) {
+        let (from, to) = (self.path_of(|item| matches!(item, Item::File(_))), self.new_path());
+        if matches!(self.model.items.get(&from), Some(Item::Symlink(_))) {
+            return;
+        }
+        self.say(format!("ln {from} {to}"));
+        let expected = self.model.link(&from, &to);
+        let got = self.insist(async |mount| mount.ln(&from, &to).await).await;
+        self.agree(expected, got);
+    }
+
     async fn exchange(&mut self) {
         let (one, other) = (self.path_of(|_| true), self.path_of(|_| true));
         self.say(format!("exchange {one} {other}"));
@@ -725,6 +737,22 @@ impl History {
     /// The bucket has each file under its key, markers of directories, and nothing else.
     async fn check_bucket(&self) {
         let mut objects = self.mount.objects().await;
+        let mut lists = self.mount.lists().await;
+        objects.retain(|key, _| !key.starts_with(".ossfs/links/"));
+        for file in 0..self.model.files.len() {
+            let names = self.model.names_of(file);
+            let Some(first) = names.first() else { continue };
+            let link = self.mount.link_id(first).await;
+            for name in &names {
+                assert_eq!(self.mount.link_id(name).await, link, "the ids of {names:?}");
+            }
+            let listed = link.map(|link| lists.remove(&link).unwrap_or_else(|| panic!("no list of {names:?}")));
+            match names.len() {
+                1 => assert_eq!(listed, None, "{names:?} is several names"),
+                _ => assert!(listed.as_ref().is_some_and(|listed| *listed == names), "{names:?}: {listed:?}"),
+            }
+        }
+        assert!(lists.is_empty(), "left of lists: {lists:?}");
         for (path, item) in &self.model.items {
             match item {
                 Item::File(file) => {
@@ -797,7 +825,12 @@ impl History {
             }
         }
         match entry {
-            Entry::Directory => assert_eq!(found.kind, FileKind::Directory, "{path}"),
+            Entry::Directory => {
+                assert_eq!(found.kind, FileKind::Directory, "{path}");
+                let below = self.model.paths(|item| matches!(item, Item::Directory(_)));
+                let below = below.iter().filter(|below| above(below) == path).count();
+                assert!(found.links == 1 || found.links as usize == below + 2, "{path} has {} links", found.links);
+            }
             Entry::Symlink(target) => {
                 assert_eq!(found.kind, FileKind::Symlink, "{path}");
                 let read = self.insist_on(mount, async |mount| mount.volume.read_link(found.node).await).await;
@@ -805,6 +838,12 @@ impl History {
             }
             Entry::File(bytes) => {
                 assert_eq!((found.kind, found.size), (FileKind::File, bytes.len() as u64), "{path}");
+                let names = self.model.names_of(self.model.file(path).unwrap());
+                assert_eq!(found.links as usize, names.len(), "links of {path}");
+                for name in names {
+                    let other = self.insist_on(mount, async |mount| mount.stat(name).await).await;
+                    assert_eq!(other.map(|other| other.node), Ok(found.node), "{path} and {name} are one file");
+                }
                 let read = self.insist_on(mount, async |mount| mount.read(path).await).await;
                 let read = read.unwrap_or_else(|error| panic!("{path} can't be read: {error:?}"));
                 same_bytes(path, &read, &bytes);

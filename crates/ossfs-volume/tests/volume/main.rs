@@ -10,6 +10,7 @@ mod deletions;
 mod histories;
 mod ledgers;
 mod lessons;
+mod links;
 mod model;
 mod mount;
 mod moves;

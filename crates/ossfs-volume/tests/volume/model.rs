@@ -139,7 +139,7 @@ impl Model {
         if !self.is_directory(above(to)) {
             return Err(Error::NotFound);
         }
-        if from == to {
+        if from == to || (matches!(item, Item::File(_)) && self.items.get(to) == Some(&item)) {
             return Ok(());
         }
         let below = format!("{from}/");
@@ -163,6 +163,22 @@ impl Model {
         }
         self.items.insert(to.to_owned(), item);
         Ok(())
+    }
+
+    /// One more name for a file. (Symlinks are not asked for.)
+    pub(crate) fn link(&mut self, from: &str, to: &str) -> Result<(), Error> {
+        let item = match self.items.get(from).ok_or(Error::NotFound)? {
+            Item::Directory(_) => return Err(Error::NotPermitted),
+            item => item.clone(),
+        };
+        self.free(to)?;
+        self.items.insert(to.to_owned(), item);
+        Ok(())
+    }
+
+    /// The paths of a file.
+    pub(crate) fn names_of(&self, file: usize) -> Vec<&str> {
+        self.items.iter().filter(|(_, item)| **item == Item::File(file)).map(|(path, _)| &**path).collect()
     }
 
     pub(crate) fn exchange(&mut self, one: &str, other: &str) -> Result<(), Error> {

@@ -186,6 +186,29 @@ impl Mount {
         self.volume.rename(parent, OsStr::new(name), new_parent, OsStr::new(new_name), false).await
     }
 
+    pub(crate) async fn ln(&self, from: &str, to: &str) -> Result<()> {
+        let (parent, name) = self.parent(to).await?;
+        let node = self.at(from).await?;
+        self.volume.link(node, parent, OsStr::new(name)).await.map(drop)
+    }
+
+    /// The lists of names of files that have several, by their ids.
+    pub(crate) async fn lists(&self) -> BTreeMap<String, Vec<String>> {
+        let objects = self.objects().await;
+        let lists = objects.into_iter().filter_map(|(key, bytes)| {
+            let link = key.strip_prefix(".ossfs/links/")?.to_owned();
+            let text = String::from_utf8(bytes).unwrap();
+            Some((link, text.lines().skip(1).map(str::to_owned).collect()))
+        });
+        lists.collect()
+    }
+
+    /// The id of several names that an object carries.
+    pub(crate) async fn link_id(&self, key: &str) -> Option<String> {
+        let link = self.head(key).await.metadata.user.get("ossfs-link").cloned();
+        link.map(|link| link.to_str().unwrap().to_owned())
+    }
+
     pub(crate) async fn exchange(&self, one: &str, other: &str) -> Result<()> {
         let (parent, name) = self.parent(one).await?;
         let (other_parent, other_name) = self.parent(other).await?;

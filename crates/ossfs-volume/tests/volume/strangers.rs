@@ -86,7 +86,8 @@ impl Strangers {
             22..30 => self.outsider_deletes().await,
             30..48 => self.write(step).await,
             48..66 => self.rename().await,
-            66..70 => self.exchange().await,
+            66..68 => self.exchange().await,
+            68..70 => self.link().await,
             70..76 => self.unlink().await,
             76..80 => {
                 let path = self.path();
@@ -205,6 +206,14 @@ impl Strangers {
         }
     }
 
+    async fn link(&mut self) {
+        let (from, to) = (self.path(), self.path());
+        self.say(format!("ln {from} {to}"));
+        if let Err(error) = self.mount.ln(&from, &to).await {
+            self.say(format!("… {error:?}"));
+        }
+    }
+
     async fn exchange(&mut self) {
         let (one, other) = (self.path(), self.path());
         self.say(format!("exchange {one} {other}"));
@@ -227,7 +236,8 @@ impl Strangers {
         self.say("the end".into());
         self.mount.settle().await;
         self.mount.store.storm(None);
-        let objects = self.mount.objects().await;
+        let mut objects = self.mount.objects().await;
+        objects.retain(|key, _| !key.starts_with(".ossfs/links/"));
         for (key, bytes) in &objects {
             let whole = self.written.contains(bytes) || (bytes.is_empty() && key.ends_with('/'));
             assert!(whole, "{key} is nothing that was ever written: {}", shown(bytes));

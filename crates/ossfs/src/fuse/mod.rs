@@ -233,8 +233,11 @@ impl Filesystem for Adapter {
         self.calls.run(call, Limit::Deadline, reply, work, |reply, ()| reply.ok());
     }
 
-    fn link(&self, _request: &Request, ino: INodeNo, _parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        refused::link(Call::named("link", ino, name), reply);
+    fn link(&self, _request: &Request, ino: INodeNo, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let call = Call::detailed("link", ino, || format!("{parent} {name:?}"));
+        let (volume, name) = (self.volume.clone(), name.to_owned());
+        let work = async move { volume.link(node(ino), node(parent), &name).await };
+        self.calls.run(call, Limit::Deadline, reply, work, reply_entry);
     }
 
     fn open(&self, _request: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {

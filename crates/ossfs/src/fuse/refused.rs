@@ -11,14 +11,7 @@
 //! | `getlk`, `setlk` | nothing: they never come, because locks are kept local |
 //! | `bmap` | nothing: it only comes for block devices |
 
-use crate::fuse::call::Call;
-use fuser::{Errno, ReplyEntry};
+use fuser::Errno;
 
 /// Not remembered; what programs that try (`isatty`, FICLONE of `cp`) take for "no such thing here".
 pub(super) const IOCTL: Errno = Errno::ENOTTY;
-
-/// Hard links: EPERM is what link(2) says of file systems without them; `git`, `cp -l` and `ln` know it.
-pub(super) fn link(call: Call, reply: ReplyEntry) {
-    call.refused("hard links are not there yet");
-    reply.error(Errno::EPERM);
-}

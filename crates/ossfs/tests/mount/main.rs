@@ -20,6 +20,7 @@ mod judges;
 mod kill_rounds;
 mod killed;
 mod large;
+mod links;
 mod mounted;
 mod moves;
 mod names;
