@@ -102,7 +102,8 @@ impl Error {
             | Self::NotPermitted
             | Self::BadHandle
             | Self::NoAttribute
-            | Self::PastTheEnd => "it is tried again by itself; if it goes on, check the network and the endpoint",
+            | Self::PastTheEnd
+            | Self::TooManyLinks => "it is tried again by itself; if it goes on, check the network and the endpoint",
         }
     }
 

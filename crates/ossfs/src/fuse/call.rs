@@ -43,6 +43,11 @@ impl Call {
         Self { name, node: node.0, detail }
     }
 
+    /// Logs that this call is never possible.
+    pub(super) fn refused(&self, why: &str) {
+        tracing::debug!("{} {} {}: {why}", self.name, self.node, self.detail);
+    }
+
     fn done<T>(&self, outcome: &Result<T>) {
         match outcome {
             Ok(_) => tracing::debug!("{} {} {}: ok", self.name, self.node, self.detail),
