@@ -34,8 +34,8 @@ enum Attempt {
     Settle(NodeId),
     /// What a process before this one has uploaded of this file is not known yet.
     Unresolved(NodeId),
-    /// The object is about to change.
-    Wait,
+    /// The object that this file's bytes are in is about to change.
+    Wait(NodeId),
     /// There is no room for references to bytes in memory.
     ThroughMemory(u64),
 }
@@ -65,6 +65,7 @@ impl Volume {
         core.writable()?;
         let copied = Copied { from, from_offset, to, to_offset, len };
         let mut patience = core.patience();
+        let mut urged = false;
         loop {
             let progress = core.progress.notified();
             tokio::pin!(progress);
@@ -73,7 +74,13 @@ impl Volume {
                 Attempt::Done(len) => return Ok(len),
                 Attempt::Settle(id) => core.content_settled(id).await?,
                 Attempt::Unresolved(id) => core.upload_resolved(id).await?,
-                Attempt::Wait => patience.wait(progress).await.ok_or(Error::Failed)?,
+                Attempt::Wait(id) => {
+                    // Once: every look at it wakes whoever waits.
+                    if !std::mem::replace(&mut urged, true) {
+                        core.change(|world| world.tree.urge(id));
+                    }
+                    patience.wait(progress).await.ok_or(Error::Failed)?;
+                }
                 Attempt::ThroughMemory(len) => {
                     let len = usize::try_from(len.min(THROUGH_MEMORY_BYTES)).expect("a piece fits into memory");
                     let bytes = self.read(from, from_offset, len).await?;
@@ -109,8 +116,7 @@ impl Core {
             Reference::Extents(extents) => extents,
             Reference::Sent => return Ok(Attempt::Settle(from)),
             Reference::Changing => {
-                world.tree.urge(from);
-                return Ok(Attempt::Wait);
+                return Ok(Attempt::Wait(from));
             }
         };
         let held = |extent: &Extent| if matches!(extent.source, Source::Memory(_)) { extent.range.len() } else { 0 };
