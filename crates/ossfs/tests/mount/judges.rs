@@ -105,7 +105,8 @@ fn exercise(fsx: &Path, seed: u32) {
     let Some(bucket) = Bucket::start() else { return };
     let config = bucket.path("fsx.toml");
     let operations = "[weights]\nclose_open = 0.5\ninvalidate = 1\nmapread = 10\nmapwrite = 10\nread = 10\nwrite = 10\n\
-                      truncate = 10\nfsync = 0.2\nfdatasync = 0.2\nsendfile = 5\nposix_fadvise = 1\n";
+                      truncate = 10\nfsync = 0.2\nfdatasync = 0.2\nsendfile = 5\nposix_fadvise = 1\n\
+                      posix_fallocate = 5\npunch_hole = 5\ncopy_file_range = 5\n";
     // After each write through a map the file would be in the bucket: thousands of uploads a run.
     fs::write(&config, format!("nomsyncafterwrite = true\n{operations}")).unwrap();
     let mount = bucket.mount();
