@@ -61,7 +61,7 @@ impl Core {
 
 /// What is kept of a node: what its object alone says, if a change of that would show.
 fn kept(node: &Node) -> Option<CachedAttributes> {
-    if node.recorded || node.is_directory() || node.native || node.kind_is_guess || !node.firm {
+    if node.recorded || node.is_linked() || node.is_directory() || node.native || node.kind_is_guess || !node.firm {
         return None;
     }
     let (key, ident) = node.any_valid_home()?;

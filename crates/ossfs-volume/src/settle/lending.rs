@@ -100,13 +100,11 @@ impl Tree {
         false
     }
 
-    /// Which nodes a node waits for: those whose objects are at its keys, and those who have bytes of them.
+    /// Which nodes a node waits for: the one whose object is at its key, and those who have bytes of that.
     fn obstacles(&self, id: NodeId) -> Vec<NodeId> {
-        let mut all = Vec::new();
-        for key in self.desired_keys(id).unwrap_or_default() {
-            all.extend(self.object_at(&key).map(|ident| self.borrowers(&key, ident)).unwrap_or_default());
-            all.extend(self.home_at(&key));
-        }
+        let Some(key) = self.next_key(id) else { return Vec::new() };
+        let mut all = self.object_at(&key).map(|ident| self.borrowers(&key, ident)).unwrap_or_default();
+        all.extend(self.home_at(&key));
         all.retain(|other| *other != id);
         all
     }

@@ -154,6 +154,12 @@ impl Tree {
         }
     }
 
+    /// The key at which a node needs something next.
+    pub(super) fn next_key(&self, id: NodeId) -> Option<Key> {
+        let keys = self.desired_keys(id)?;
+        Some(self.needed(id, &keys).0.clone())
+    }
+
     /// Prepares the change of the object at a key for a node, if nothing stands in its way.
     fn start(
         &mut self,
