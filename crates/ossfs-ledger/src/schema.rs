@@ -80,6 +80,10 @@ pub struct NodeRecord {
     pub target: Option<Arc<[u8]>>,
     /// The entry of the metadata that has its extended attributes, if it was set here; empty for none.
     pub xattrs: Option<Arc<str>>,
+    /// Of files: the object is appendable, or is to be.
+    pub appendable: bool,
+    /// The generation of the attributes that was last set on purpose; what came later came by writing.
+    pub attributes_set: u64,
 }
 
 /// An object that is content of a node.
@@ -111,6 +115,8 @@ pub enum IntentKind {
     Describe,
     /// CopyObject to a hidden key, to make room.
     Hide,
+    /// AppendObject.
+    Append,
 }
 
 /// What must be at a key before it is written.
@@ -156,6 +162,8 @@ pub struct Intent {
     pub upload: Option<Arc<str>>,
     /// Of multipart uploads: one whose id is not known was begun no earlier than this.
     pub begun: Option<Timestamp>,
+    /// Of appends: length and checksum of the object that it makes, once they are known.
+    pub makes: Option<(u64, Crc64)>,
 }
 
 /// What has no record under a prefix are children of this directory.
