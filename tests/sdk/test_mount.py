@@ -27,8 +27,9 @@ class Mount:
         self.state = folder / "state"
         self.environment = {**os.environ, "STATE_DIRECTORY": str(self.state)}
 
-    def mount(self):
-        self._run(self.bucket, self.path, f"-ourl={self.url}", f"-oregion={REGION}", f"-opasswd_file={self.keys}")
+    def mount(self, *options):
+        self._run(self.bucket, self.path, f"-ourl={self.url}", f"-oregion={REGION}", f"-opasswd_file={self.keys}",
+                  *options)
 
     def settle(self):
         self._run("umount", self.path)
@@ -105,6 +106,18 @@ def test_what_is_written_is_an_object(oss, mount, name):
     got = oss.get(name)
     assert got.body == content
     assert got.headers["x-oss-object-type"] == "Normal"
+
+
+def test_what_is_opened_for_appending_can_be_an_appendable_object(oss, mount):
+    mount.close()
+    mount.mount("-oappend=appendable")
+    for line in [b"one\n", b"two\n"]:
+        with (mount.path / "log").open("ab") as log:
+            log.write(line)
+    got = oss.get("log")
+    assert got.body == b"one\ntwo\n"
+    assert got.headers["x-oss-object-type"] == "Appendable"
+    assert got.headers["x-oss-next-append-position"] == "8"
 
 
 def test_metadata_are_those_of_ossfs_1(oss, mount):

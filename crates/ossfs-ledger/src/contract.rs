@@ -113,8 +113,16 @@ pub(crate) fn every_kind() -> Vec<Change> {
     if let Some(Record::Node(full)) = &mut records[0].record {
         full.xattrs = Some("%7B%22user.a%22%3A%22eA%3D%3D%22%7D".into());
     }
+    for record in &mut records {
+        if let Some(Record::Intent(intent)) = &mut record.record
+            && intent.upload.is_some()
+        {
+            intent.begun = Some(Timestamp::new(-1, -999_999_999).expect("just before 1970 is a time"));
+        }
+    }
     records.extend(contents());
     records.extend(links());
+    records.extend(appendables());
     records
 }
 
@@ -134,6 +142,44 @@ fn links() -> Vec<Change> {
     let home = Record::Home(Home { node: NodeId(20), ident, stale: true });
     let stale = (RecordKey::Home(Key::parse("stale").expect("it has the form of keys")), home);
     nodes.chain([stale]).map(|(key, record)| Change { key, record: Some(record) }).collect()
+}
+
+/// A file that is an appendable object, and what is about to be appended to it.
+fn appendables() -> [Change; 2] {
+    let etag = ETag::parse("5D41402ABC4B2A76B9719D911017C592").expect("it has the form of ETags");
+    let ident = Ident { etag, size: 9, crc64: Some(Crc64::from_u64(1)), last_modified: None };
+    let node = NodeRecord {
+        kind: FileKind::File,
+        current: Some(ident.clone()),
+        generation: 2,
+        settled_generation: 1,
+        attributes: None,
+        attributes_generation: 2,
+        settled_attributes_generation: 1,
+        wants_marker: false,
+        target: None,
+        xattrs: None,
+        link: None,
+        appendable: true,
+        attributes_set: 1,
+    };
+    let intent = Intent {
+        node: NodeId(5),
+        kind: IntentKind::Append,
+        expect: Expect::Present(ident),
+        token: "token".into(),
+        generation: 2,
+        attributes_generation: 2,
+        source: None,
+        upload: None,
+        begun: None,
+        makes: Some((u64::MAX, Crc64::from_u64(u64::MAX))),
+    };
+    let key = Key::parse("log").expect("it has the form of keys");
+    [
+        Change { key: RecordKey::Node(NodeId(5)), record: Some(Record::Node(node)) },
+        Change { key: RecordKey::Intent(key), record: Some(Record::Intent(intent)) },
+    ]
 }
 
 /// A content that is in every place at once, and an empty one.
@@ -183,6 +229,8 @@ pub(crate) fn kinds_of_version_1() -> Vec<Change> {
         target: Some(b"../\xff".as_slice().into()),
         xattrs: None,
         link: None,
+        appendable: false,
+        attributes_set: 2,
     };
     let bare_node = NodeRecord {
         kind: FileKind::Directory,
@@ -202,9 +250,10 @@ pub(crate) fn kinds_of_version_1() -> Vec<Change> {
         attributes_generation: 2,
         source: Some((key("from"), bare.clone())),
         upload: Some("upload".into()),
-        begun: Some(time),
+        begun: None,
+        makes: None,
     };
-    let bare_intent = Intent { expect: Expect::Absent, source: None, upload: None, begun: None, ..full_intent.clone() };
+    let bare_intent = Intent { expect: Expect::Absent, source: None, upload: None, ..full_intent.clone() };
     let records = [
         (RecordKey::Node(NodeId(2)), Record::Node(full_node)),
         (RecordKey::Node(NodeId(u64::MAX)), Record::Node(bare_node)),

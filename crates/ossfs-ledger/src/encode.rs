@@ -121,23 +121,29 @@ fn encode_node(node: &NodeRecord) -> Vec<u8> {
         .optional(9, node.target.as_deref())
         .optional(10, node.xattrs.as_deref())
         .optional(12, node.link.as_ref().map(encode_link))
+        .optional(13, node.appendable.then_some([]))
+        .number(14, node.attributes_set)
         .finish()
 }
 
 fn decode_node(bytes: &[u8]) -> Result<NodeRecord, DecodeError> {
-    let fields = Reader::new(bytes, 12)?;
+    let fields = Reader::new(bytes, 14)?;
+    let attributes_generation = fields.number(6)?;
     Ok(NodeRecord {
         kind: kind_of(fields.number(1)?)?,
         current: fields.optional(2).map(decode_ident).transpose()?,
         generation: fields.number(3)?,
         settled_generation: fields.number(4)?,
         attributes: fields.optional(5).map(decode_attributes).transpose()?,
-        attributes_generation: fields.number(6)?,
+        attributes_generation,
         settled_attributes_generation: fields.number(7)?,
         wants_marker: fields.optional(8).is_some(),
         target: fields.optional(9).map(Into::into),
         xattrs: fields.optional_text(10)?.map(Into::into),
         link: fields.optional(12).map(decode_link).transpose()?,
+        appendable: fields.optional(13).is_some(),
+        // Format 1 told nothing of it: perhaps all were.
+        attributes_set: fields.optional_number(14)?.unwrap_or(attributes_generation),
     })
 }
 
@@ -252,6 +258,7 @@ fn encode_intent(intent: &Intent) -> Vec<u8> {
         IntentKind::Copy => 3,
         IntentKind::Describe => 4,
         IntentKind::Hide => 5,
+        IntentKind::Append => 6,
     };
     let (expect, expected) = match &intent.expect {
         Expect::Absent => (1, None),
@@ -271,17 +278,31 @@ fn encode_intent(intent: &Intent) -> Vec<u8> {
         .optional(9, source_ident)
         .optional(10, intent.upload.as_deref())
         .optional(11, intent.begun.map(encode_time))
+        .optional(12, intent.makes.map(encode_makes))
         .finish()
 }
 
+/// Length and checksum, 8 bytes each.
+fn encode_makes((size, crc64): (u64, Crc64)) -> Vec<u8> {
+    [size.to_le_bytes(), crc64.to_u64().to_le_bytes()].concat()
+}
+
+fn decode_makes(bytes: &[u8]) -> Result<(u64, Crc64), DecodeError> {
+    let wrong = DecodeError("what an append makes does not have 16 bytes");
+    let (size, crc64) = bytes.split_first_chunk::<8>().ok_or(wrong)?;
+    let crc64 = crc64.try_into().map(u64::from_le_bytes).map_err(|_| wrong)?;
+    Ok((u64::from_le_bytes(*size), Crc64::from_u64(crc64)))
+}
+
 fn decode_intent(bytes: &[u8]) -> Result<Intent, DecodeError> {
-    let fields = Reader::new(bytes, 11)?;
+    let fields = Reader::new(bytes, 12)?;
     let kind = match fields.number(2)? {
         1 => IntentKind::Put,
         2 => IntentKind::Multipart,
         3 => IntentKind::Copy,
         4 => IntentKind::Describe,
         5 => IntentKind::Hide,
+        6 => IntentKind::Append,
         _ => return Err(DecodeError("the kind of an intent is not known")),
     };
     let expect = match (fields.number(3)?, fields.optional(4)) {
@@ -308,6 +329,7 @@ fn decode_intent(bytes: &[u8]) -> Result<Intent, DecodeError> {
         source,
         upload: fields.optional_text(10)?.map(Into::into),
         begun: fields.optional(11).map(decode_time).transpose()?,
+        makes: fields.optional(12).map(decode_makes).transpose()?,
     })
 }
 

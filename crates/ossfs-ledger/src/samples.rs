@@ -76,19 +76,25 @@ fn node_record() -> impl Strategy<Value = NodeRecord> {
     let says = any::<u64>().prop_map(|crc64| LinkList::Says(Crc64::from_u64(crc64)));
     let list = prop_oneof![Just(LinkList::Absent), Just(LinkList::Unsure), says];
     let link = of(("[0-9a-f]{16}", list).prop_map(|(id, list)| Link { id: id.into(), list }));
-    (kind, of(ident()), of(attributes()), any::<[u64; 4]>(), any::<bool>(), target, (of(".{0,9}"), link)).prop_map(
-        |(kind, current, attributes, [one, two, three, four], wants_marker, target, (xattrs, link))| NodeRecord {
-            kind,
-            current,
-            generation: one,
-            settled_generation: two,
-            attributes,
-            attributes_generation: three,
-            settled_attributes_generation: four,
-            wants_marker,
-            target: target.map(Into::into),
-            xattrs: xattrs.map(Into::into),
-            link,
+    let (flags, texts) = (any::<[bool; 2]>(), (of(".{0,9}"), link));
+    (kind, of(ident()), of(attributes()), any::<[u64; 5]>(), flags, target, texts).prop_map(
+        |(kind, current, attributes, [one, two, three, four, five], [wants_marker, appendable], target, texts)| {
+            let (xattrs, link) = texts;
+            NodeRecord {
+                kind,
+                current,
+                generation: one,
+                settled_generation: two,
+                attributes,
+                attributes_generation: three,
+                settled_attributes_generation: four,
+                wants_marker,
+                target: target.map(Into::into),
+                xattrs: xattrs.map(Into::into),
+                link,
+                appendable,
+                attributes_set: five,
+            }
         },
     )
 }
@@ -100,11 +106,14 @@ fn intent() -> impl Strategy<Value = Intent> {
         IntentKind::Copy,
         IntentKind::Describe,
         IntentKind::Hide,
+        IntentKind::Append,
     ]);
+    let makes = of(any::<[u64; 2]>().prop_map(|[size, crc64]| (size, Crc64::from_u64(crc64))));
     let expect =
         prop_oneof![Just(Expect::Absent), ident().prop_map(Expect::Present), ident().prop_map(Expect::PresentOrAbsent)];
-    (node(), kind, expect, ".{0,9}", any::<[u64; 2]>(), of((key(), ident())), (of(".{0,9}"), of(time()))).prop_map(
-        |(node, kind, expect, token, [generation, attributes_generation], source, (upload, begun))| Intent {
+    let upload = (of(".{0,9}"), of(time()));
+    (node(), kind, expect, ".{0,9}", any::<[u64; 2]>(), of((key(), ident())), upload, makes).prop_map(
+        |(node, kind, expect, token, [generation, attributes_generation], source, (upload, begun), makes)| Intent {
             node,
             kind,
             expect,
@@ -114,6 +123,7 @@ fn intent() -> impl Strategy<Value = Intent> {
             source,
             upload: upload.map(Into::into),
             begun,
+            makes,
         },
     )
 }

@@ -84,6 +84,10 @@ pub struct NodeRecord {
     pub xattrs: Option<Arc<str>>,
     /// Of files that have several names, or had.
     pub link: Option<Link>,
+    /// Of files: the object is appendable, or is to be.
+    pub appendable: bool,
+    /// The generation of the attributes that was last set on purpose; what came later came by writing.
+    pub attributes_set: u64,
 }
 
 /// An object that is content of a node.
@@ -117,6 +121,8 @@ pub enum IntentKind {
     Describe,
     /// CopyObject to a hidden key, to make room.
     Hide,
+    /// AppendObject.
+    Append,
 }
 
 /// What must be at a key before it is written.
@@ -162,6 +168,8 @@ pub struct Intent {
     pub upload: Option<Arc<str>>,
     /// Of multipart uploads: one whose id is not known was begun no earlier than this.
     pub begun: Option<Timestamp>,
+    /// Of appends: length and checksum of the object that it makes, once they are known.
+    pub makes: Option<(u64, Crc64)>,
 }
 
 /// What has no record under a prefix are children of this directory.

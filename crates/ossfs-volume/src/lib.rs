@@ -18,7 +18,7 @@ pub use api::*;
 pub use errors::{Error, Result};
 pub use format::MimeTypes;
 pub use ops::{Synced, Syncing};
-pub use options::VolumeOptions;
+pub use options::{AppendMode, VolumeOptions};
 
 use crate::core::Core;
 use ossfs_ledger::{ContentSource, Ledger, LedgerError, Record, RecordKey, Staging};

@@ -5,6 +5,16 @@ use ossfs_store::WriteHeaders;
 use ossfs_types::Prefix;
 use std::time::Duration;
 
+/// How a file that is opened for appending becomes an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AppendMode {
+    /// Like any other: what was there is copied on the server, the rest is uploaded.
+    #[default]
+    Copy,
+    /// As an appendable object, if it has none yet: each time the new bytes alone are added, in one request.
+    Appendable,
+}
+
 /// How a volume behaves.
 #[derive(Debug, Clone)]
 pub struct VolumeOptions {
@@ -41,6 +51,8 @@ pub struct VolumeOptions {
     pub settle_interval: Duration,
     /// Whether closing a file waits only until it survives the daemon; it is uploaded a moment later.
     pub writeback: bool,
+    /// How files that are opened for appending become objects.
+    pub append: AppendMode,
     /// Storage class, ACL and encryption of new objects.
     pub headers: WriteHeaders,
     /// Whether the bucket ignores `forbid_overwrite`, as versioned buckets do.
@@ -68,6 +80,7 @@ impl Default for VolumeOptions {
             deadline: Duration::from_secs(30),
             settle_interval: Duration::from_secs(5),
             writeback: false,
+            append: AppendMode::Copy,
             headers: WriteHeaders::default(),
             versioned: false,
             mime: MimeTypes::default(),

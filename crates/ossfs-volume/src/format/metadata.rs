@@ -7,7 +7,7 @@ use super::symlink::SYMLINK_TARGET;
 use super::times;
 use http::HeaderValue;
 use ossfs_store::Metadata;
-use ossfs_types::{Attributes, FileKind, MODE_PERMISSION_BITS};
+use ossfs_types::{Attributes, FileKind, MODE_PERMISSION_BITS, Timestamp};
 
 /// The owning user, decimal. The names are without `x-oss-meta-`.
 pub(super) const UID: &str = "uid";
@@ -66,6 +66,20 @@ pub(crate) fn metadata(
     metadata
 }
 
+/// Takes the times out of metadata that can't follow them.
+pub(crate) fn forget_times(metadata: &mut Metadata) {
+    for name in [ATIME, CTIME, MTIME] {
+        metadata.user.remove(name);
+    }
+}
+
+/// Writes down a time that an object's metadata leave to `Last-Modified`.
+pub(crate) fn keep_time(metadata: &mut Metadata, last_modified: Timestamp) {
+    let value =
+        || HeaderValue::try_from(times::text(last_modified)).expect("digits, a sign and a point go into headers");
+    metadata.user.entry(MTIME.to_owned()).or_insert_with(value);
+}
+
 /// What others put into an object's metadata: all but our own entries, and the content type unless it is the guessed one.
 /// `None` if that is nothing.
 pub(crate) fn foreign(metadata: &Metadata, guessed: &HeaderValue) -> Option<Box<Metadata>> {
@@ -82,7 +96,7 @@ mod tests {
     use super::super::attributes::{Defaults, described};
     use super::*;
     use ossfs_store::{ObjectMeta, ObjectType};
-    use ossfs_types::{ETag, Timestamp};
+    use ossfs_types::ETag;
     use proptest::prelude::*;
 
     const ATTRIBUTES: Attributes = Attributes {
@@ -135,6 +149,17 @@ mod tests {
         assert_eq!(written.user["xattr"], "{}");
         assert_eq!(written.user["uid"], "7");
         assert!(!written.user.contains_key("rdev") && !written.user.contains_key("ossfs-id"));
+    }
+
+    #[test]
+    fn times_are_left_to_the_object_or_written_down() {
+        let mut written = metadata(&ATTRIBUTES, FileKind::File, None, None, Some("t1"));
+        keep_time(&mut written, Timestamp::constant(99, 0));
+        assert_eq!(written.user["mtime"], "50.000000005");
+        forget_times(&mut written);
+        assert_eq!(written, metadata_of(None, &[("uid", "7"), ("gid", "8"), ("mode", "33188"), ("ossfs-id", "t1")]));
+        keep_time(&mut written, Timestamp::constant(99, 0));
+        assert_eq!(written.user["mtime"], "99");
     }
 
     #[test]

@@ -19,7 +19,7 @@ mod xattrs;
 pub(crate) use attributes::{Defaults, Described, described};
 pub(crate) use kind::kind_of_listing;
 pub(crate) use links::{LINK, LIST_BYTES_MAX, NAMES_MAX, link_of, list_of, lists, names_of, new_link};
-pub(crate) use metadata::{DIRECTORY_CONTENT_TYPE, TOKEN, foreign, metadata};
+pub(crate) use metadata::{DIRECTORY_CONTENT_TYPE, TOKEN, foreign, forget_times, keep_time, metadata};
 pub use mime::MimeTypes;
 pub(crate) use names::{
     HIDDEN_DIRECTORY, LEGACY_MARKER_SUFFIX, alias_of, aliased, check_first_name, check_name, conflict_name, showable,

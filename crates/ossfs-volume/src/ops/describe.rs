@@ -6,7 +6,7 @@ use crate::errors::{Error, Result};
 use crate::format::{self, Defaults, Described};
 use crate::tree::{Foreign, Group, Node, Owner, Sighting, Tree, ident_of};
 use ossfs_ledger::{Ident, NodeId};
-use ossfs_store::{Kind, ObjectMeta, Symlink};
+use ossfs_store::{Kind, ObjectMeta, ObjectType, Symlink};
 use ossfs_types::{Attributes, FileKind, Key, SignedDuration};
 use tokio::time::Instant;
 
@@ -199,7 +199,8 @@ impl Core {
             }
             return Ok(true);
         }
-        let sighting = Sighting { key: key.clone(), ident, kind: Some(described.kind), native: false };
+        let appendable = meta.object_type == ObjectType::Appendable;
+        let sighting = Sighting { key: key.clone(), ident, kind: Some(described.kind), native: false, appendable };
         if let Some(joined) = group.and_then(|group| tree.join(&group, Some(id), now)) {
             if joined != id {
                 // Whoever asked for this one finds the other at its name.
@@ -341,7 +342,7 @@ fn symlink_meta(link: &Symlink, known: Option<&Ident>) -> ObjectMeta {
         size: 0,
         etag: etag.unwrap_or_else(|| ossfs_types::ETag::parse("symlink").expect("letters make an ETag")),
         last_modified: link.last_modified.or(known.and_then(|ident| ident.last_modified)).unwrap_or_default(),
-        object_type: ossfs_store::ObjectType::Symlink,
+        object_type: ObjectType::Symlink,
         storage_class: None,
         encryption: None,
         crc64: None,

@@ -4,6 +4,7 @@ use super::names::Making;
 use super::store_error;
 use crate::core::{Core, Handle, World};
 use crate::errors::{Error, Result};
+use crate::options::AppendMode;
 use crate::read::{Stream, Version};
 use crate::tree::Work;
 use crate::write::{Content, Extent, Origin, Source};
@@ -55,7 +56,7 @@ impl Volume {
             core.writable()?;
         }
         core.describe(node).await.map_err(|error| if error == Error::NotFound { Error::Stale } else { error })?;
-        let opened = core.open(&mut core.world(), node, mode)?;
+        let opened = core.change(|world| core.open(world, node, mode))?;
         if mode.truncate {
             let opening = Opening { volume: self, handle: Some(opened.handle) };
             if core.set_size(node, 0).await?
@@ -222,6 +223,9 @@ impl Core {
         let epoch = node.epoch;
         // The kernel's pages are of the version it last read; what outsiders put in its place is another epoch.
         let keep_cache = node.cached_epoch.replace(epoch) == Some(epoch);
+        if mode.write && mode.append && self.options.append == AppendMode::Appendable {
+            world.tree.begin_appending(id);
+        }
         let stream = Arc::new(Stream::new());
         world.handles.insert(handle, Handle { node: id, mode, stream, epoch, wrote: false, cut_by_opening: false });
         Ok(Opened { handle, keep_cache })
@@ -378,7 +382,8 @@ impl Core {
                     if world.tree.node(id).is_some_and(|node| node.recorded) {
                         world.tree.adopt(id, &key, &found);
                     } else {
-                        let sighting = crate::tree::Sighting { key, ident: found, kind: None, native: false };
+                        let sighting =
+                            crate::tree::Sighting { key, ident: found, kind: None, native: false, appendable: false };
                         world.tree.see_again(id, &sighting, Instant::now());
                     }
                     Err(Error::Stale)

@@ -6,7 +6,7 @@ use crate::format::{self, TOKEN};
 use crate::read::Version;
 use crate::tree::{Foreign, Node, ident_of, ident_of_stat};
 use crate::write::Origin;
-use ossfs_ledger::{Expect, Ident, IntentKind, NodeId};
+use ossfs_ledger::{Expect, Ident, Intent, IntentKind, NodeId};
 use ossfs_store::{
     CopyOptions, CopySource, Error, Kind, Metadata, ObjectMeta, Payload, PutOptions, Result, WriteHeaders,
 };
@@ -36,6 +36,11 @@ impl Core {
         // wait.
         const CONFLICTS_MAX: usize = 8;
         for _ in 0..CONFLICTS_MAX {
+            if order.intent.kind == IntentKind::Append
+                && let Err(error) = self.announce_append(&mut order).await
+            {
+                return self.give_up(&order, &error);
+            }
             if let Err(error) = self.sync_ledger().await {
                 tracing::error!(%error, "nothing is changed that the ledger does not announce");
                 let error = Error::new(Kind::Unavailable, "settle", error.to_string());
@@ -89,7 +94,7 @@ impl Core {
             let from = Origin { key: key.clone(), ident: old.clone() };
             world.move_origin(&from, Origin { key: order.key.clone(), ident: ident.clone() });
         }
-        if matches!(order.intent.kind, IntentKind::Put | IntentKind::Multipart) {
+        if matches!(order.intent.kind, IntentKind::Put | IntentKind::Multipart | IntentKind::Append) {
             world.tree.rebase_durable(id, order.intent.generation);
             if let Some(node) = world.tree.node_mut(id) {
                 node.settle_after = None;
@@ -117,6 +122,9 @@ impl Core {
 
     /// Sends one order's requests.
     async fn attempt(self: &Arc<Self>, order: &mut Order) -> Outcome {
+        if order.intent.kind == IntentKind::Append {
+            return self.attempt_append(order).await;
+        }
         let uploads = matches!(order.intent.kind, IntentKind::Put | IntentKind::Multipart);
         // Parts change nothing: what they replace is looked at when they are there.
         if uploads && let Err(error) = self.send_parts(order).await {
@@ -257,9 +265,13 @@ impl Core {
             (None, Expect::Present(ident)) => (order.key.clone(), ident.clone()),
             (None, _) => return Err(Error::new(Kind::NotFound, "settle", "there is nothing to copy")),
         };
-        let native = self.world().tree.node(id).is_some_and(|node| node.native);
+        let (native, appendable) =
+            self.world().tree.node(id).map_or((false, false), |node| (node.native, node.appendable));
         if native {
             return self.copy_native_symlink(order, &source).await;
+        }
+        if appendable {
+            return self.copy_by_streaming(order, &source, &ident).await;
         }
         let replace_metadata = if order.describes { Some(self.metadata(order).await?) } else { None };
         let options = CopyOptions { replace_metadata, headers: self.write_headers(order) };
@@ -278,10 +290,16 @@ impl Core {
 
     /// What OSS refuses to copy (an appendable object) goes through here.
     async fn copy_by_streaming(&self, order: &Order, source: &Key, ident: &Ident) -> Result<Ident> {
-        let metadata =
-            if order.describes { self.metadata(order).await? } else { self.store.head(source).await?.metadata };
+        let metadata = if order.describes {
+            self.metadata(order).await?
+        } else {
+            let meta = self.store.head(source).await?;
+            let mut metadata = meta.metadata;
+            format::keep_time(&mut metadata, meta.last_modified);
+            metadata
+        };
         let options = PutOptions { metadata, headers: self.write_headers(order) };
-        self.put_from(&order.key, source, ident, &options).await
+        self.put_from(&order.key, source, ident, &options, &order.intent.expect).await
     }
 
     /// A native symlink is put anew: what a copy of one gives is not promised.
@@ -312,8 +330,16 @@ impl Core {
         Ok(Ident { etag: written.etag, size, crc64: written.crc64.or(Some(crc64)), last_modified: None })
     }
 
-    /// Whether an object carries the token of an order.
+    /// Whether an object is what an order makes.
     pub(super) fn is_ours(meta: &ObjectMeta, order: &Order) -> bool {
-        meta.metadata.user.get(TOKEN).is_some_and(|token| token.as_bytes() == order.intent.token.as_bytes())
+        if order.intent.kind == IntentKind::Append {
+            return Self::is_appended(meta, &order.intent);
+        }
+        carries_token(meta, &order.intent)
     }
+}
+
+/// Whether an object carries the token of an intent.
+pub(super) fn carries_token(meta: &ObjectMeta, intent: &Intent) -> bool {
+    meta.metadata.user.get(TOKEN).is_some_and(|token| token.as_bytes() == intent.token.as_bytes())
 }

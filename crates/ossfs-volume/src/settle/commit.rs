@@ -23,8 +23,9 @@ impl Tree {
             self.end_draining(id);
         }
         let Some(node) = self.node_mut(id) else { return };
-        let wrote = matches!(order.intent.kind, IntentKind::Put | IntentKind::Multipart);
+        let wrote = matches!(order.intent.kind, IntentKind::Put | IntentKind::Multipart | IntentKind::Append);
         node.current = Some(ident.clone());
+        node.appendable = order.intent.kind == IntentKind::Append;
         node.checked = Some(now);
         node.failure = None;
         if wrote {
@@ -150,6 +151,7 @@ impl Tree {
         node.epoch += u32::from(other_content && !node.is_directory());
         node.current = Some(ident.clone());
         node.size = ident.size;
+        node.appendable = false;
         node.foreign = crate::tree::Foreign::Unknown;
         if !node.has_dirty_attributes() {
             node.attributes = None;

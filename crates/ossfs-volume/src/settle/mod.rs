@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! queue -> run -> plan (pure: the next step) -> carry (one order: check, request) -> commit (pure: one transaction)
-//!                                                  |-> upload (content)                |
+//!                                                  |-> upload (content), append        |
 //!                                                  +-> resolve (lost answers, conflicts, unnamed uploads)
 //! lending (pure: objects that others have bytes of)  drain (pure: objects nobody has recorded)  claims, tombs: their tasks
 //! ```
@@ -11,6 +11,7 @@
 //! disk, before the request that it announces; one mutating request is in flight for a key; a source is deleted only after
 //! its destination is committed.
 
+mod append;
 mod carry;
 mod claims;
 mod commit;

@@ -105,6 +105,11 @@ impl Tree {
         match needed {
             Needed::Nothing => self.end(id, &keys, now),
             Needed::Lost => Step::Lost,
+            Needed::Write if self.needs_free_key(id, key) => {
+                self.wait_for(key, Work::Node(id));
+                self.push_work(Work::Tomb(key.clone()));
+                Step::Blocked
+            }
             Needed::Write => self.start(id, key, IntentKind::Put, None, now, probed),
             Needed::Describe => self.start(id, key, IntentKind::Describe, None, now, probed),
             Needed::Copy(from) => self.start(id, key, IntentKind::Copy, Some(from), now, probed),
@@ -214,6 +219,7 @@ impl Tree {
             source,
             upload: None,
             begun: None,
+            makes: None,
         };
         let describes = kind != IntentKind::Hide && (kind != IntentKind::Copy || node.has_dirty_attributes());
         self.set_intent(key, Some(intent.clone()));
@@ -350,7 +356,11 @@ impl Tree {
         let Some(node) = self.node(id).filter(|node| node.recorded) else { return false };
         let same_form = node.is_directory() == key.as_str().ends_with('/');
         // A directory with an old marker is settled without one at its own key.
-        same_form && node.failure.is_none() && node.home(key).is_none() && !self.is_settled(id)
+        same_form
+            && node.failure.is_none()
+            && node.home(key).is_none()
+            && !self.is_settled(id)
+            && !self.needs_free_key(id, key)
     }
 }
 

@@ -80,7 +80,12 @@ impl Core {
                 Err(again)
                     if matches!(
                         again.kind(),
-                        Kind::Unknown | Kind::AlreadyExists | Kind::Precondition | Kind::NotFound
+                        Kind::Unknown
+                            | Kind::AlreadyExists
+                            | Kind::Precondition
+                            | Kind::NotFound
+                            | Kind::WrongPosition { .. }
+                            | Kind::WrongType
                     ) =>
                 {
                     // It was sent some time after the one before.
@@ -111,6 +116,7 @@ impl Core {
     async fn send_again(self: &Arc<Self>, order: &mut Order) -> Result<Ident> {
         match order.intent.kind {
             IntentKind::Put | IntentKind::Multipart => self.upload(order).await,
+            IntentKind::Append => self.append(order).await,
             IntentKind::Copy | IntentKind::Describe | IntentKind::Hide => self.copy(order).await,
         }
     }
@@ -191,6 +197,12 @@ impl Core {
     /// Something else than expected is at the key of an order. Returns whether the order is to be tried again; else it has
     /// ended.
     pub(super) async fn yield_to(&self, order: &mut Order, found: Option<ObjectMeta>) -> bool {
+        if order.intent.kind == IntentKind::Append {
+            let goes_on = self.yield_append(order, found.as_ref()).await;
+            if !goes_on || order.intent.kind == IntentKind::Append {
+                return goes_on;
+            }
+        }
         let Some(meta) = found else {
             // What was to be replaced is gone: nothing is lost by writing.
             if order.intent.kind == IntentKind::Describe {
@@ -259,7 +271,8 @@ impl Core {
             Ok(_) => Ok(()),
             Err(error) if error.kind() == Kind::WrongType => {
                 let metadata = self.store.head(key).await?.metadata;
-                self.put_from(&aside, key, ident, &PutOptions { metadata, headers }).await.map(drop)
+                let options = PutOptions { metadata, headers };
+                self.put_from(&aside, key, ident, &options, &Expect::Absent).await.map(drop)
             }
             Err(error) => Err(error),
         };

@@ -100,7 +100,8 @@ impl Core {
                 if let Some(node) = world.tree.node_mut(id) {
                     node.task = true;
                 }
-                world.tree.next_step(id, Instant::now(), probed.as_ref())
+                let step = world.tree.next_step(id, Instant::now(), probed.as_ref());
+                self.append_if_enough(world, step)
             });
             match step {
                 Step::Idle | Step::Blocked => break,

@@ -46,6 +46,13 @@ impl Core {
     }
 
     fn cut_parts(&self, world: &mut World, id: NodeId, least: u64) -> (Option<Order>, Vec<Job>) {
+        if self.grows_by_appends(world, id) {
+            // Its object grows meanwhile.
+            if world.content(id).is_some_and(|content| content.extents.memory_bytes() >= least) {
+                world.tree.urge(id);
+            }
+            return (None, Vec::new());
+        }
         let mut begun = None;
         while let Some(content) = world.content(id) {
             let most = self.options.part_bytes.max(content.fixed_to() / PART_GROWTH);

@@ -2,10 +2,11 @@
 
 use super::plan::Order;
 use crate::core::{Core, ROOM_UNIT_BYTES};
+use crate::tree::ident_of;
 use crate::write::{Extent, Extents, Origin, PART_COPY_BYTES, Part, PartLimits, Source, plan, push_zeros};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use ossfs_ledger::{Ident, IntentKind, StagingError};
+use ossfs_ledger::{Expect, Ident, IntentKind, StagingError};
 use ossfs_store as store;
 use ossfs_store::{CopyOptions, Error, GetOptions, Kind, PartNumber, Payload, PutOptions, Result, Upload};
 use ossfs_types::limits::PART_BYTES_MIN;
@@ -22,13 +23,15 @@ const BASE_READ_MAX: u64 = 1 << 20;
 const COPY_BYTES_MAX: u64 = PART_COPY_BYTES;
 /// Parts of one upload in flight.
 const PARTS_IN_FLIGHT: usize = 8;
+/// The same, where bytes are read from an object to be sent: they take memory of their own.
+const STREAMED_PARTS_IN_FLIGHT: usize = 2;
 
 /// What a file was when an upload of it began. It is the same for every repetition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Snapshot {
-    extents: Extents,
+    pub(super) extents: Extents,
     /// Where `Base` bytes are.
-    base: Option<(Key, Ident)>,
+    pub(super) base: Option<(Key, Ident)>,
 }
 
 impl Snapshot {
@@ -90,10 +93,11 @@ impl Core {
         }
         let elsewhere = |extent: &&Extent| matches!(extent.source, Source::Base | Source::Borrowed { .. });
         let to_read: u64 = extents.iter().filter(elsewhere).map(|extent| extent.range.len()).sum();
-        if extents.len() <= PUT_BYTES_MAX && to_read <= BASE_READ_MAX {
+        let copies = self.can_copy_base(order);
+        if extents.len() <= PUT_BYTES_MAX && (to_read <= BASE_READ_MAX || !copies) {
             return Ok(());
         }
-        self.upload_parts(order, extents, snapshot.base.as_ref()).await
+        self.upload_parts(order, extents, snapshot.base.as_ref(), copies).await
     }
 
     fn snapshot_of(&self, order: &mut Order) -> Snapshot {
@@ -120,10 +124,16 @@ impl Core {
             }),
             // What OSS refuses to copy (an appendable object) goes through here.
             Err(error) if error.kind() == Kind::WrongType => {
-                self.put_from(&order.key, &origin.key, &origin.ident, &PutOptions { metadata, headers }).await
+                let options = PutOptions { metadata, headers };
+                self.put_from(&order.key, &origin.key, &origin.ident, &options, &order.intent.expect).await
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether bytes of the version before can be copied on the server: not those of an appendable object.
+    fn can_copy_base(&self, order: &Order) -> bool {
+        self.world().tree.node(order.intent.node).is_none_or(|node| !node.appendable)
     }
 
     /// What a node is now. The order is for that from here on.
@@ -192,23 +202,39 @@ impl Core {
         }
     }
 
-    async fn upload_parts(&self, order: &mut Order, extents: &Extents, base: Option<&(Key, Ident)>) -> Result<()> {
+    async fn upload_parts(
+        &self,
+        order: &mut Order,
+        extents: &Extents,
+        base: Option<&(Key, Ident)>,
+        copies: bool,
+    ) -> Result<()> {
         let options = PutOptions { metadata: self.metadata(order).await?, headers: self.write_headers(order) };
         let upload = self.begin_noted_upload(order, &options).await?;
         self.announce_upload(order, &upload).await?;
         let all: Vec<Extent> = extents.iter().cloned().collect();
-        let limits = PartLimits { min: PART_BYTES_MIN, upload: self.options.part_bytes, copy: PART_COPY_BYTES };
+        let copy = if copies { PART_COPY_BYTES } else { self.options.part_bytes };
+        let limits = PartLimits { min: PART_BYTES_MIN, upload: self.options.part_bytes, copy };
         let parts = plan(&all, &limits);
         let sent = stream::iter(parts.into_iter().zip(1..))
-            .map(|(part, number)| self.send_part(&upload, number, part, extents, base))
-            .buffer_unordered(PARTS_IN_FLIGHT)
+            .map(|(part, number)| {
+                let part = if copies { part } else { Part::Upload(part.range()) };
+                self.send_part(&upload, number, part, extents, base)
+            })
+            .buffer_unordered(if copies { PARTS_IN_FLIGHT } else { STREAMED_PARTS_IN_FLIGHT })
             .try_collect::<Vec<store::Part>>()
             .await;
         let mut parts = match sent {
             Ok(parts) => parts,
             Err(error) => {
                 match self.end_upload(&upload).await {
-                    Ok(()) => self.renounce_upload(order),
+                    Ok(()) => {
+                        self.renounce_upload(order);
+                        if copies && error.kind() == Kind::WrongType {
+                            // OSS refuses to copy what is appendable: it goes through here.
+                            return Box::pin(self.upload_parts(order, extents, base, false)).await;
+                        }
+                    }
                     Err(left) => tracing::warn!(error = %left, "an upload that failed could not be aborted yet"),
                 }
                 return Err(error);
@@ -287,14 +313,23 @@ impl Core {
         Ok(Ident { etag: written.etag, size: completing.size, crc64: written.crc64.or(crc64), last_modified: None })
     }
 
-    /// Puts an object with the bytes of another one, through here.
-    pub(super) async fn put_from(&self, key: &Key, source: &Key, ident: &Ident, options: &PutOptions) -> Result<Ident> {
+    /// Puts an object with the bytes of another one, through here. That may take long, so what it replaces is looked at
+    /// once more at its end.
+    pub(super) async fn put_from(
+        &self,
+        key: &Key,
+        source: &Key,
+        ident: &Ident,
+        options: &PutOptions,
+        expect: &Expect,
+    ) -> Result<Ident> {
         let base = (source.clone(), ident.clone());
         let extents = Extents::of_base(ident.size);
         let whole = ByteRange::new(0, ident.size).expect("it begins at 0");
         if ident.size <= PUT_BYTES_MAX {
             let payload = self.gather(&extents.in_range(whole), Some(&base)).await?;
             let crc64 = payload.crc64();
+            self.look_again(key, expect).await?;
             let written = self.store.put(key, payload, options).await?;
             return Ok(Ident { etag: written.etag, size: ident.size, crc64: Some(crc64), last_modified: None });
         }
@@ -312,8 +347,29 @@ impl Core {
                 }
             }
         }
+        if let Err(error) = self.look_again(key, expect).await {
+            self.end_upload(&upload).await?;
+            return Err(error);
+        }
         let written = self.store.complete_upload(&upload, &parts, options.headers.forbid_overwrite).await?;
         Ok(Ident { etag: written.etag, size: ident.size, crc64: written.crc64, last_modified: None })
+    }
+
+    /// Fails if something else than expected is at a key, where the request itself would replace it.
+    async fn look_again(&self, key: &Key, expect: &Expect) -> Result<()> {
+        if *expect == Expect::Absent {
+            return Ok(());
+        }
+        let found = match self.store.head(key).await {
+            Ok(meta) => Some(ident_of(&meta)),
+            Err(error) if error.kind() == Kind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        if expect.allows(found.as_ref()) {
+            return Ok(());
+        }
+        let message = "somebody else has put another object here meanwhile";
+        Err(Error::new(Kind::AlreadyExists, "settle", message).on_key(key.as_str()))
     }
 }
 

@@ -128,8 +128,13 @@ mod tests {
     }
 
     fn seen(objects: &[(&str, &str)]) -> Vec<Sighting> {
-        let sighting =
-            |(text, etag): &(&str, &str)| Sighting { key: key(text), ident: ident(etag), kind: None, native: false };
+        let sighting = |(text, etag): &(&str, &str)| Sighting {
+            key: key(text),
+            ident: ident(etag),
+            kind: None,
+            native: false,
+            appendable: false,
+        };
         objects.iter().map(sighting).collect()
     }
 

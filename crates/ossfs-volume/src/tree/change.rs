@@ -154,6 +154,10 @@ impl Tree {
             self.detach(replaced, to.0, to.1);
             self.has_lost_a_name(replaced);
             self.bury_if_free(replaced);
+            // Only an object that is put whole takes the place of another without a gap.
+            if let Some(node) = self.node_mut(id) {
+                node.appendable &= !node.homes.is_empty();
+            }
         }
         self.detach(id, from.0, from.1);
         self.attach(id, to.0, to.1.clone());
@@ -208,12 +212,28 @@ impl Tree {
     pub(crate) fn set_attributes(&mut self, id: NodeId, attributes: Attributes) -> Result<(), Gone> {
         self.materialise(id)?;
         let node = self.node_mut(id).ok_or(Gone)?;
+        let times = node.attributes.is_some_and(|old| (old.atime, old.mtime) != (attributes.atime, attributes.mtime));
+        // An appendable object has no times of its own.
+        node.appendable &= !times || !node.homes.is_empty();
         node.attributes = Some(attributes);
         node.attributes_generation += 1;
+        node.attributes_set = node.attributes_generation;
         // A directory's attributes are those of its marker.
         node.wants_marker |= node.is_directory();
         self.touch(id);
         Ok(())
+    }
+
+    /// A file is opened for appending: if it has no object yet, nor one on its way, it becomes an appendable one.
+    pub(crate) fn begin_appending(&mut self, id: NodeId) {
+        let fresh = |node: &&mut Node| {
+            node.recorded && node.homes.is_empty() && node.current.is_none() && node.intent.is_none()
+        };
+        let Some(node) = self.node_mut(id).filter(fresh) else { return };
+        if !node.appendable {
+            node.appendable = true;
+            self.touch(id);
+        }
     }
 
     /// Notes that the content has changed. Its length and times are the caller's to set.

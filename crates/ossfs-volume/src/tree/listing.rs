@@ -191,6 +191,7 @@ impl Tree {
     pub(crate) fn see_again(&mut self, id: NodeId, sighting: &Sighting, now: Instant) {
         let Some(node) = self.node_mut(id) else { return };
         node.checked = Some(now);
+        node.appendable = sighting.appendable;
         let same = node.home(&sighting.key).is_some_and(|ident| ident.matches(&sighting.ident));
         if same {
             let known = node.current.clone();

@@ -161,7 +161,8 @@ impl Tree {
     fn recover_content(&mut self) {
         for node in self.nodes.values_mut().filter(|node| node.kind == FileKind::File) {
             let intent = node.intent.as_ref().and_then(|key| self.intents.get(key));
-            let upload = intent.filter(|intent| matches!(intent.kind, IntentKind::Put | IntentKind::Multipart));
+            let uploads = [IntentKind::Put, IntentKind::Multipart, IntentKind::Append];
+            let upload = intent.filter(|intent| uploads.contains(&intent.kind));
             node.inherited = upload.is_some();
             if !node.is_dirty() {
                 continue;
@@ -174,6 +175,12 @@ impl Tree {
                 node.settled_generation = node.generation;
             } else if let Some(intent) = intent {
                 node.generation = intent.generation;
+            }
+        }
+        // So are the times that followed it; where they need no request they are not worth one.
+        for node in self.nodes.values_mut().filter(|node| node.appendable && !node.is_dirty()) {
+            if !node.has_set_attributes() {
+                node.settled_attributes_generation = node.attributes_generation;
             }
         }
     }

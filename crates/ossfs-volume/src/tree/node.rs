@@ -42,6 +42,8 @@ pub(crate) struct Node {
     pub target: Option<Arc<[u8]>>,
     /// Of symlinks: a native one of OSS.
     pub native: bool,
+    /// Of files: the object is appendable, as far as is known, or is to be.
+    pub appendable: bool,
     /// Objects that are its content, or were before `current`.
     pub homes: Vec<(Key, Ident)>,
     /// The version that the content is, but for what was written since.
@@ -65,6 +67,8 @@ pub(crate) struct Node {
     pub settled_generation: u64,
     pub attributes_generation: u64,
     pub settled_attributes_generation: u64,
+    /// The generation that was last set on purpose; what came later came by writing.
+    pub attributes_set: u64,
     pub wants_marker: bool,
     /// A hidden key that it must move to first, to make room.
     pub hide: Option<Key>,
@@ -121,6 +125,7 @@ impl Node {
             xattrs: None,
             target: None,
             native: false,
+            appendable: false,
             homes: Vec::new(),
             current: None,
             link: None,
@@ -134,6 +139,7 @@ impl Node {
             settled_generation: 0,
             attributes_generation: 0,
             settled_attributes_generation: 0,
+            attributes_set: 0,
             wants_marker: false,
             hide: None,
             intent: None,
@@ -179,6 +185,11 @@ impl Node {
         self.attributes_generation != self.settled_attributes_generation
     }
 
+    /// Whether attributes were set on purpose that the bucket does not have. Times that follow what was written are not.
+    pub(crate) fn has_set_attributes(&self) -> bool {
+        self.attributes_set > self.settled_attributes_generation
+    }
+
     /// The object at a key that is this node's content, whole and up to date.
     pub(crate) fn valid_home(&self, key: &str) -> Option<&Ident> {
         let ident = self.homes.iter().find(|(home, _)| home.as_str() == key).map(|(_, ident)| ident)?;
@@ -221,6 +232,8 @@ impl Node {
             target: self.target.clone(),
             xattrs: self.xattrs.clone(),
             link: self.link.clone(),
+            appendable: self.appendable,
+            attributes_set: self.attributes_set,
         }
     }
 
@@ -239,6 +252,8 @@ impl Node {
             attributes_generation: record.attributes_generation,
             settled_attributes_generation: record.settled_attributes_generation,
             wants_marker: record.wants_marker,
+            appendable: record.appendable,
+            attributes_set: record.attributes_set,
             // Who asks for the attributes learns the kind with them.
             kind_is_guess: record.attributes.is_none() && record.kind != FileKind::Directory,
             ..Self::new(record.kind)

@@ -16,6 +16,8 @@ pub(crate) struct Sighting {
     pub kind: Option<FileKind>,
     /// A native symlink.
     pub native: bool,
+    /// An appendable object.
+    pub appendable: bool,
 }
 
 impl From<ListEntry> for Sighting {
@@ -23,6 +25,7 @@ impl From<ListEntry> for Sighting {
         Self {
             kind: kind_of_listing(&entry),
             native: entry.object_type == ObjectType::Symlink,
+            appendable: entry.object_type == ObjectType::Appendable,
             ident: Ident { etag: entry.etag, size: entry.size, crc64: None, last_modified: Some(entry.last_modified) },
             key: entry.key,
         }
@@ -32,7 +35,7 @@ impl From<ListEntry> for Sighting {
 impl Sighting {
     /// The object of a key of which no more is known than this.
     pub(crate) fn of_stat(key: Key, stat: ObjectStat) -> Self {
-        Self { key, ident: ident_of_stat(stat), kind: None, native: false }
+        Self { key, ident: ident_of_stat(stat), kind: None, native: false, appendable: false }
     }
 
     /// The file that it is.
@@ -40,6 +43,7 @@ impl Sighting {
         let mut node = Node::new(self.kind.unwrap_or(FileKind::File));
         node.kind_is_guess = self.kind.is_none();
         node.native = self.native;
+        node.appendable = self.appendable;
         node.size = self.ident.size;
         node.homes = vec![(self.key.clone(), self.ident.clone())];
         node.current = Some(self.ident.clone());

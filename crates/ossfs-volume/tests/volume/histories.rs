@@ -7,7 +7,7 @@ use crate::weather::Storm;
 use ossfs_ledger::Ledger;
 use ossfs_store::ObjectStore;
 use ossfs_types::{FileKind, Prefix};
-use ossfs_volume::{Allocate, Error, HandleId, OpenMode, Result, Seek, VolumeOptions};
+use ossfs_volume::{Allocate, AppendMode, Error, HandleId, OpenMode, Result, Seek, VolumeOptions};
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::time::Duration;
@@ -36,6 +36,8 @@ struct Plan {
     impatient: bool,
     /// What is closed need not be in the bucket, but survives a crash.
     writeback: bool,
+    /// Files that are opened for appending become appendable objects.
+    appendable: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +47,15 @@ enum Crashes {
     Anytime,
 }
 
-const FAIR: Plan =
-    Plan { storm: None, crashes: Crashes::Never, bytes_max: 60, small: false, impatient: false, writeback: false };
+const FAIR: Plan = Plan {
+    storm: None,
+    crashes: Crashes::Never,
+    bytes_max: 60,
+    small: false,
+    impatient: false,
+    writeback: false,
+    appendable: false,
+};
 const STORM: Storm = Storm { refused: 0.05, lost_requests: 0.03, lost_answers: 0.03 };
 
 struct Open {
@@ -158,12 +167,35 @@ fn large_files_in_storms() {
     run(Plan { bytes_max: 2 << 20, small: true, storm: Some(STORM), ..FAIR }, 30, 500);
 }
 
+#[test]
+fn appendable_objects() {
+    run(Plan { appendable: true, ..FAIR }, 200, 3_000);
+}
+
+#[test]
+fn appendable_objects_in_storms() {
+    run(Plan { appendable: true, storm: Some(STORM), ..FAIR }, 200, 3_000);
+}
+
+#[test]
+fn appendable_objects_and_crashes_in_storms() {
+    run(Plan { appendable: true, crashes: Crashes::Anytime, storm: Some(STORM), ..FAIR }, 200, 3_000);
+}
+
+#[test]
+fn large_appendable_objects_in_little_memory() {
+    run(Plan { appendable: true, bytes_max: 2 << 20, small: true, ..FAIR }, 20, 500);
+}
+
 impl History {
     async fn begin(plan: Plan, seed: u64, skipped: &BTreeSet<usize>, log: Log) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         let mut options = VolumeOptions { parallel: *rng.choice(&[2, 4, 32]).unwrap(), ..VolumeOptions::default() };
         options.versioned = seed % 8 == 7;
         options.writeback = plan.writeback;
+        if plan.appendable {
+            options.append = AppendMode::Appendable;
+        }
         if plan.small {
             options.part_bytes = 300 << 10;
             options.memory_limit = 1 << 20;
@@ -328,18 +360,21 @@ impl History {
         let path = if self.rng.bool() { self.new_path() } else { self.file_path() };
         let bytes = self.bytes();
         self.say(format!("write {path} {}", shown(&bytes)));
+        let mut append = self.plan.appendable && self.rng.bool();
         let (file, handle) = if let Some(file) = self.model.file(&path) {
             let handle =
                 self.insist(async |mount| mount.open(&path, OpenMode { truncate: true, ..WRITE }).await).await.unwrap();
             self.model.files[file].bytes.clear();
+            append = false;
             (file, handle)
         } else {
             let expected = self.model.create(&path);
-            let got = self.insist(async |mount| mount.create(&path).await).await;
+            let mode = OpenMode { append, ..WRITE };
+            let got = self.insist(async |mount| mount.create_for(&path, mode).await).await;
             let Some(both) = self.agree(expected, got) else { return };
             both
         };
-        let mut open = Open { handle, file, writes: true, append: false, wrote: true };
+        let mut open = Open { handle, file, writes: true, append, wrote: true };
         self.write_open(&mut open, 0, &bytes).await;
         self.end_of_writing(open).await;
     }

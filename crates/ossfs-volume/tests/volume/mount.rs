@@ -18,6 +18,7 @@ const SETTLE_DEADLINE: Duration = Duration::from_secs(3600);
 
 pub(crate) const READ: OpenMode = OpenMode { read: true, write: false, append: false, truncate: false };
 pub(crate) const WRITE: OpenMode = OpenMode { read: true, write: true, append: false, truncate: false };
+pub(crate) const APPEND: OpenMode = OpenMode { read: true, write: true, append: true, truncate: false };
 
 /// What stands at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,8 +109,12 @@ impl Mount {
     }
 
     pub(crate) async fn create(&self, path: &str) -> Result<HandleId> {
+        self.create_for(path, WRITE).await
+    }
+
+    pub(crate) async fn create_for(&self, path: &str, mode: OpenMode) -> Result<HandleId> {
         let (parent, name) = self.parent(path).await?;
-        Ok(self.volume.create(parent, OsStr::new(name), 0o644, WRITE, ME).await?.1.handle)
+        Ok(self.volume.create(parent, OsStr::new(name), 0o644, mode, ME).await?.1.handle)
     }
 
     pub(crate) async fn close(&self, handle: HandleId) -> Result<()> {

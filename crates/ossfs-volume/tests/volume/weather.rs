@@ -349,7 +349,14 @@ impl ObjectStore for Weather {
 
     async fn append(&self, key: &Key, position: u64, payload: Payload, options: &AppendOptions) -> Result<Appended> {
         let bytes = payload.len();
-        self.pass("Append", key.as_str(), true, bytes, None, async || {
+        let late: Late = {
+            let inner = self.inner.clone();
+            let key = key.clone();
+            let payload = payload.clone();
+            let options = options.clone();
+            Some(Box::pin(async move { drop(inner.append(&key, position, payload, &options).await) }))
+        };
+        self.pass("Append", key.as_str(), true, bytes, late, async || {
             self.inner.append(key, position, payload, options).await
         })
         .await

@@ -281,6 +281,7 @@ fn volume(
         deadline: typed.deadline.unwrap_or(defaults.deadline),
         settle_interval: typed.settle_interval.unwrap_or(defaults.settle_interval),
         writeback: typed.writeback.unwrap_or(defaults.writeback),
+        append: typed.append.unwrap_or(defaults.append),
         headers: write_headers(typed),
         ..defaults
     })

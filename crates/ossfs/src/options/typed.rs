@@ -1,6 +1,7 @@
 //! What was typed after `-o`, each value parsed, nothing decided.
 
 use ossfs_store::{Endpoint, Proxy, SignatureVersion};
+use ossfs_volume::AppendMode;
 use std::path::PathBuf;
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
@@ -40,6 +41,7 @@ pub(crate) struct Typed {
     pub readwrite_timeout: Option<Duration>,
     pub deadline: Option<Duration>,
     pub settle_interval: Option<Duration>,
+    pub append: Option<AppendMode>,
     pub state_dir: Option<PathBuf>,
     pub writeback: Option<bool>,
     pub staging_dir: Option<PathBuf>,

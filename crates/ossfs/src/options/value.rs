@@ -2,6 +2,7 @@
 
 use super::typed::{Acl, Encryption, RamRole};
 use ossfs_store::{Endpoint, Proxy};
+use ossfs_volume::AppendMode;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -160,6 +161,15 @@ pub(super) fn acl(text: &str) -> Result<Acl, Problem> {
     const ACLS: [&str; 4] = ["default", "private", "public-read", "public-read-write"];
     let known = ACLS.into_iter().find(|acl| *acl == text);
     known.map(Acl).ok_or_else(|| format!("one of {}", ACLS.join(", ")))
+}
+
+/// How files that are opened for appending become objects.
+pub(super) fn append(text: &str) -> Result<AppendMode, Problem> {
+    match text {
+        "copy" => Ok(AppendMode::Copy),
+        "appendable" => Ok(AppendMode::Appendable),
+        _ => Err("copy or appendable".to_owned()),
+    }
 }
 
 /// The levels of ossfs 1.x, with its synonyms.

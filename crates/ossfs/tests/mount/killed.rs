@@ -91,3 +91,21 @@ fn names_survive_a_killed_daemon() {
     assert_eq!(keys.iter().filter(|key| key.starts_with("new/") && !key.ends_with('/')).count(), 299);
     assert!(keys.iter().all(|key| key.starts_with("new/") || key == "moved"), "{keys:?}");
 }
+
+#[test]
+fn a_file_that_was_cut_stays_cut() {
+    let Some(bucket) = Bucket::start() else { return };
+    let mount = Background::at(&bucket, "mnt");
+    mount.mount(&bucket, &["-odeadline=3"]);
+    sh(mount.root(), "for name in opened cut longer; do echo content > $name; done");
+    bucket.conditions(r#"{"faults": [{"operations": ["*"], "kind": "error-503"}]}"#);
+    // `close` says that the bucket has not followed.
+    sh(mount.root(), ": > opened; truncate -s 4 cut || true; truncate -s 10 longer || true");
+    kill(mount.pid());
+    mount.wait_for_end(SOON);
+    bucket.calm();
+    let _ = output_of(Command::new(OSSFS).arg("umount").arg(mount.root()), SOON);
+    mount.mount(&bucket, &[]);
+    let read = |name: &str| fs::read(mount.root().join(name)).unwrap();
+    assert_eq!((read("opened"), read("cut"), read("longer")), (b"".into(), b"cont".into(), b"content\n\0\0".into()));
+}

@@ -3,6 +3,7 @@
 use crate::bucket::Bucket;
 use crate::mounted::Mounted;
 use crate::shell::sh;
+use ossfs_store::ObjectType;
 use std::collections::BTreeMap;
 
 /// A mount of a bucket with a few small files, all of it listed.
@@ -167,4 +168,22 @@ fn cutting_and_replacing_whole_files_is_cheap() {
     let seen = bucket.requests_of(|| drop(sh(mount.root(), "echo new > .tmp; mv .tmp here")));
     assert!(seen.values().sum::<u64>() <= 4, "{seen:?}");
     assert_eq!(bucket.get("here"), b"new\n");
+}
+
+#[test]
+fn what_is_added_to_an_appendable_object_is_one_request() {
+    let Some(bucket) = Bucket::start() else { return };
+    let mount = bucket.mount_with(&["-oappend=appendable"]);
+    sh(mount.root(), "ls -l; umask 027; echo first >> log");
+    assert_eq!(bucket.head("log").object_type, ObjectType::Appendable);
+    let seen =
+        bucket.requests_of(|| drop(sh(mount.root(), "dd if=/dev/zero bs=1k count=1 conv=fsync status=none >> log")));
+    assert_eq!(seen, counts(&[("AppendObject", 1)]));
+    assert_eq!(bucket.get("log"), [b"first\n".as_slice(), &[0; 1024]].concat());
+    assert_eq!(bucket.head("log").metadata.user["mode"], "33184");
+    // What OSS does not do with it is done by reading and putting it whole, which makes a normal one.
+    sh(mount.root(), "mv log log.1; echo second >> log; chmod 600 log.1; cat log.1 > /dev/null; sync log log.1");
+    assert_eq!(bucket.head("log").object_type, ObjectType::Appendable);
+    assert_eq!(bucket.head("log.1").object_type, ObjectType::Normal);
+    assert_eq!(sh(mount.root(), "head -n 1 log.1; cat log; stat -c %a log.1 log"), "first\nsecond\n600\n644\n");
 }

@@ -301,6 +301,13 @@ pub(super) static ROWS: &[OptionRow] = &[
         Meaning::Value("SECONDS", set!(settle_interval, value::seconds)),
     ),
     row(
+        "append",
+        NewObjects,
+        "copy",
+        "appendable: what is first opened for appending becomes an appendable object, to which each close adds in one request.",
+        Meaning::Value("copy|appendable", set!(append, value::append)),
+    ),
+    row(
         "storage_class",
         NewObjects,
         "the bucket's",
