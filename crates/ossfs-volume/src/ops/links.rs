@@ -215,5 +215,6 @@ impl Core {
 }
 
 fn sighting_of(key: &Key, meta: &ObjectMeta) -> Sighting {
-    Sighting { key: key.clone(), ident: ident_of(meta), kind: None, native: false }
+    let appendable = meta.object_type == ObjectType::Appendable;
+    Sighting { key: key.clone(), ident: ident_of(meta), kind: None, native: false, appendable }
 }
