@@ -60,8 +60,14 @@ impl Core {
             let applied = self.change(|world| {
                 let tree = &mut world.tree;
                 let node = tree.node(id).ok_or(Error::NotFound)?;
-                let moved = Some(&node.homes) != homes.as_ref()
-                    || node.homes.iter().any(|(key, _)| tree.mutated_since(key.as_str(), asked.sequence()));
+                // What we are about to write over a home of ours says the same as what is there, as long as nobody has
+                // asked; and it may take long.
+                let newer = |key: &str| match node.recorded {
+                    true => tree.changed_since(key, asked.sequence()),
+                    false => tree.mutated_since(key, asked.sequence()),
+                };
+                let moved =
+                    Some(&node.homes) != homes.as_ref() || node.homes.iter().any(|(key, _)| newer(key.as_str()));
                 let members = group.iter().flat_map(|group| &group.members);
                 let others_moved =
                     members.into_iter().any(|member| tree.mutated_since(member.key.as_str(), asked.sequence()));

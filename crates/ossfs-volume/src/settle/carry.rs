@@ -89,12 +89,20 @@ impl Core {
         {
             self.reader.forget(&Version::of(key, old));
         }
+        let wrote = matches!(order.intent.kind, IntentKind::Put | IntentKind::Multipart | IntentKind::Append);
+        // Without its content here, a process before this one wrote it, and the version before was shown until now.
+        let replaces = wrote
+            && world.content(id).is_none()
+            && world.tree.node(id).and_then(|node| node.current.as_ref()).is_some_and(|shown| shown.etag != ident.etag);
         world.tree.commit(order, ident, Instant::now());
         if let (IntentKind::Hide, Some((key, old))) = (order.intent.kind, &order.intent.source) {
             let from = Origin { key: key.clone(), ident: old.clone() };
             world.move_origin(&from, Origin { key: order.key.clone(), ident: ident.clone() });
         }
-        if matches!(order.intent.kind, IntentKind::Put | IntentKind::Multipart | IntentKind::Append) {
+        if replaces && let Some(node) = world.tree.node_mut(id) {
+            node.epoch += 1;
+        }
+        if wrote {
             world.tree.rebase_durable(id, order.intent.generation);
             if let Some(node) = world.tree.node_mut(id) {
                 node.settle_after = None;

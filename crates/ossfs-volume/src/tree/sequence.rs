@@ -57,7 +57,12 @@ impl Tree {
 
     /// Whether an answer to a question of that moment may be wrong about a key.
     pub(crate) fn mutated_since(&self, key: &str, asked: Sequence) -> bool {
-        self.busy.contains(key) || self.sequences.changed.get(key).is_some_and(|changed| *changed > asked.0)
+        self.busy.contains(key) || self.changed_since(key, asked)
+    }
+
+    /// Whether a key was changed by us after a question was asked; what is under way there does not count.
+    pub(crate) fn changed_since(&self, key: &str, asked: Sequence) -> bool {
+        self.sequences.changed.get(key).is_some_and(|changed| *changed > asked.0)
     }
 
     /// Whether an answer to a question of that moment may be wrong about some key under a prefix.

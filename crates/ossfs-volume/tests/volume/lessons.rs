@@ -1,5 +1,6 @@
 //! Histories that once went wrong, as short as they can be.
 
+use crate::explore::{Operation, Scene, search};
 use crate::mount::{Entry, Mount, WRITE, files, over};
 use crate::weather::Storm;
 use ossfs_store::{Kind, ObjectStore, Payload, PutOptions};
@@ -283,4 +284,18 @@ async fn nothing_is_kept_of_what_was_written_to_a_file_that_is_replaced() {
     assert_eq!(mount.volume.unsettled().bytes, 0);
     mount.store.die(false);
     mount.assert_settled_as(&files(&[("f", "1")])).await;
+}
+
+#[test]
+fn a_file_is_described_while_it_moves_back_to_a_key_that_it_still_has() {
+    let mv = |from: &str, to: &str| Operation::Rename(from.to_owned(), to.to_owned());
+    let objects = vec![("a/x".to_owned(), "1".to_owned())];
+    search(&Scene { objects, operations: vec![mv("a", "c"), mv("c", "a")], outsider: None, disturbances: 0 });
+}
+
+#[test]
+fn an_open_file_does_not_go_over_to_what_a_process_before_this_one_wrote() {
+    let objects = vec![("f".to_owned(), "[old]".to_owned())];
+    let operations = vec![Operation::Write("f".to_owned(), "<newer>".to_owned()), Operation::Look];
+    search(&Scene { objects, operations, outsider: None, disturbances: 1 });
 }

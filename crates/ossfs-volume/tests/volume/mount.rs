@@ -49,6 +49,12 @@ impl Mount {
         Self { bucket, store, ledger, volume, options }
     }
 
+    /// A volume over this bucket by way of another store and ledger than a mount has.
+    pub(crate) fn of(bucket: Arc<MemoryStore>, volume: Volume, options: VolumeOptions) -> Self {
+        let store = Arc::new(Weather::new(bucket.clone()));
+        Self { bucket, store, ledger: Arc::new(MemoryLedger::new()), volume, options }
+    }
+
     /// A new volume over the same bucket and ledger; the old one is as dead as a killed process: what it has under way may
     /// still arrive, but nobody hears of it.
     pub(crate) fn crash(&mut self) {

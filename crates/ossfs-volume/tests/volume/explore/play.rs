@@ -1,0 +1,805 @@
+//! One schedule: the real volume, step by step, and what is checked after each.
+
+use super::gate::{Ask, Fate, Gate, nameless};
+use super::journal::Journal;
+use super::scene::{Operation, Outsider, Scene, Shown, agrees, contents, shown_out, view, written_out};
+use crate::model::Model;
+use crate::mount::{Entry, Mount};
+use ossfs_ledger::{Expect, Intent, Ledger, NodeId, Record, RecordKey};
+use ossfs_store::{ListRequest, MemoryStore, ObjectStore};
+use ossfs_types::{BucketName, Clock, Prefix, Timestamp};
+use ossfs_volume::{Error, Volume, VolumeOptions};
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+
+/// Simulated time that passes with each step.
+const STEP: Duration = Duration::from_millis(1);
+/// Looks that often, while nothing can be done but wait.
+const WAIT: Duration = Duration::from_millis(50);
+/// Nothing is waited for longer; of simulated time.
+const WAIT_MAX: Duration = Duration::from_secs(900);
+/// What was sent by a process that is gone, or lost on the way, arrives within this, or never.
+const LATE_MAX: Duration = Duration::from_secs(10);
+/// A schedule of more steps does not end.
+const STEPS_MAX: usize = 400;
+
+/// One step of a schedule.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Choice {
+    /// A request is carried out and answered.
+    Serve(Ask),
+    /// The user begins the next operation.
+    Begin,
+    /// Nothing happens for a while.
+    Wait,
+    /// An answer that was held arrives.
+    Deliver(Ask),
+    /// A request that nobody waits for is carried out.
+    Land(Ask),
+    /// The outsider acts.
+    Outsider,
+    /// A request is carried out; the answer comes later.
+    Hold(Ask),
+    /// A question waits for what comes after it.
+    Postpone(Ask),
+    /// A request is carried out; the answer never comes.
+    Lose(Ask),
+    /// A request may be carried out later; an answer never comes.
+    Delay(Ask),
+    /// A request is refused.
+    Refuse(Ask),
+    /// The process is killed. This one of its requests is still carried out, at once or later.
+    Kill(Option<(Ask, When)>),
+    /// The power fails: what the ledger had not synced is gone.
+    PowerLoss,
+}
+
+/// When a request of a process that was killed is carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum When {
+    Now,
+    Later,
+}
+
+impl Choice {
+    /// Whether it is one of the few things that may go wrong.
+    pub(super) fn disturbs(&self) -> bool {
+        !matches!(self, Self::Serve(_) | Self::Begin | Self::Wait | Self::Deliver(_) | Self::Land(_) | Self::Outsider)
+    }
+}
+
+#[derive(Debug)]
+struct PlayClock(AtomicI64);
+
+impl Clock for PlayClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millisecond(1_700_000_000_000 + self.0.load(Ordering::Relaxed)).unwrap()
+    }
+}
+
+/// By key: content, and what matters of the metadata.
+type Objects = BTreeMap<String, (Vec<u8>, String)>;
+
+/// What was possible, while the ledger had no more commits than this.
+struct Mark {
+    commits: usize,
+    possible: Vec<Model>,
+}
+
+/// Somebody who looks at everything, one thing after the other.
+struct Looker {
+    task: JoinHandle<Result<Shown, Error>>,
+    /// Files that were there all the time, under the same name and with the same content.
+    always: BTreeMap<String, Entry>,
+    /// Paths at which anything was at any time.
+    ever: BTreeSet<String>,
+    /// Contents of files at the beginning, and whether they were the same all the time.
+    contents: BTreeSet<Vec<u8>>,
+    only_moves: bool,
+}
+
+impl Looker {
+    fn new(task: JoinHandle<Result<Shown, Error>>, possible: &[Model]) -> Self {
+        let always = possible[0].items.keys().filter_map(|path| Some((path.clone(), possible[0].entry(path)?.0)));
+        let contents = contents(&possible[0]);
+        let mut looker = Self { task, always: always.collect(), ever: BTreeSet::new(), contents, only_moves: true };
+        looker.go_on(possible);
+        looker
+    }
+
+    fn go_on(&mut self, possible: &[Model]) {
+        for model in possible {
+            self.always.retain(|path, entry| model.entry(path).is_some_and(|(there, _)| there == *entry));
+            self.ever.extend(model.items.keys().cloned());
+            self.only_moves &= contents(model) == self.contents;
+        }
+    }
+
+    /// What is there all the time is seen, and what never is is not.
+    fn check(&self, shown: &Shown) {
+        for (path, entry) in &self.always {
+            let seen = shown.get(path).map(|(entry, _)| entry);
+            assert_eq!(seen, Some(entry), "{path} was not seen, though it was there; {}", shown_out(shown));
+        }
+        for path in shown.keys() {
+            assert!(self.ever.contains(path), "{path} was seen, though it never was there; {}", shown_out(shown));
+        }
+    }
+}
+
+/// What several plays of one scene know together: what was looked at already.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    states: HashSet<u64>,
+    views: HashSet<u64>,
+}
+
+/// One schedule under way.
+pub(super) struct Play {
+    scene: Scene,
+    bucket: Arc<MemoryStore>,
+    gate: Arc<Gate>,
+    journal: Arc<Journal>,
+    clock: Arc<PlayClock>,
+    mount: Mount,
+    next: usize,
+    operation: Option<JoinHandle<Result<(), Error>>>,
+    lookers: Vec<Looker>,
+    /// What was possible when the operation under way was begun.
+    before: Vec<Model>,
+    /// What may be there now.
+    possible: Vec<Model>,
+    marks: Vec<Mark>,
+    /// Commits before the last step.
+    commits_before: usize,
+    disturbed: usize,
+    postponed: BTreeSet<Ask>,
+    outsider_acted: bool,
+    /// Last components of what the user has replaced or removed since the outsider acted.
+    destroyed: BTreeSet<String>,
+    /// Contents that the outsider has overwritten or deleted.
+    forsaken: BTreeSet<Vec<u8>>,
+    /// Contents that some file had at some moment.
+    versions: BTreeSet<Vec<u8>>,
+    late_until: Duration,
+    steps: usize,
+    now: Duration,
+    // Last: what else there is is dropped before it.
+    runtime: Runtime,
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+}
+
+fn open(gate: &Arc<Gate>, journal: &Arc<Journal>, clock: &Arc<PlayClock>) -> Volume {
+    Volume::open(gate.clone(), journal.clone(), clock.clone(), VolumeOptions::default()).unwrap()
+}
+
+impl Play {
+    pub(super) fn begin(scene: &Scene) -> Self {
+        fastrand::seed(7);
+        let runtime = runtime();
+        let clock = Arc::new(PlayClock(AtomicI64::new(0)));
+        let bucket = Arc::new(MemoryStore::new(BucketName::parse("bucket").unwrap(), clock.clone()));
+        let gate = Arc::new(Gate::new(bucket.clone()));
+        let journal = Arc::new(Journal::default());
+        let model = scene.model();
+        let mount = {
+            let _entered = runtime.enter();
+            Mount::of(bucket.clone(), open(&gate, &journal, &clock), VolumeOptions::default())
+        };
+        runtime.block_on(async {
+            for (key, bytes) in &scene.objects {
+                mount.outsider_puts(key, bytes.as_bytes()).await;
+            }
+        });
+        // Long ago.
+        clock.0.store(3_600_000, Ordering::Relaxed);
+        let mut play = Self {
+            scene: scene.clone(),
+            bucket,
+            gate,
+            journal,
+            clock,
+            mount,
+            next: 0,
+            operation: None,
+            lookers: Vec::new(),
+            before: Vec::new(),
+            versions: contents(&model),
+            possible: vec![model],
+            marks: Vec::new(),
+            commits_before: 0,
+            disturbed: 0,
+            postponed: BTreeSet::new(),
+            outsider_acted: false,
+            destroyed: BTreeSet::new(),
+            forsaken: BTreeSet::new(),
+            late_until: Duration::ZERO,
+            steps: 0,
+            now: Duration::ZERO,
+            runtime,
+        };
+        play.pass(STEP);
+        play.mark();
+        play
+    }
+
+    /// Lets everything run that can, and time pass.
+    fn pass(&mut self, time: Duration) {
+        self.runtime.block_on(async { tokio::time::sleep(time).await });
+        self.now += time;
+        self.clock.0.fetch_add(i64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
+        if self.now > self.late_until {
+            self.gate.drop_late();
+        }
+    }
+
+    fn mark(&mut self) {
+        self.marks.push(Mark { commits: self.journal.commits(), possible: self.possible.clone() });
+    }
+
+    /// Whether anything changes though nothing is done.
+    fn is_under_way(&self) -> bool {
+        self.operation.is_some()
+            || !self.lookers.is_empty()
+            || !self.mount.volume.unsettled().is_empty()
+            || !self.gate.late().is_empty()
+    }
+
+    /// Everything that may come next; what goes on as planned comes first.
+    pub(super) fn choices(&self) -> Vec<Choice> {
+        let waiting = self.gate.waiting();
+        let may_disturb = self.disturbed < self.scene.disturbances;
+        let mut choices = Vec::new();
+        let eager = waiting.iter().find(|ask| !ask.changes() && !self.postponed.contains(*ask));
+        if let Some(question) = eager {
+            // Questions are answered as soon as they are asked, unless something is the matter: they change nothing.
+            choices.push(Choice::Serve(question.clone()));
+            if may_disturb {
+                choices.push(Choice::Hold(question.clone()));
+                choices.push(Choice::Postpone(question.clone()));
+                choices.push(Choice::Refuse(question.clone()));
+            }
+            return choices;
+        }
+        choices.extend(self.gate.held().into_iter().map(Choice::Deliver));
+        choices.extend(waiting.iter().cloned().map(Choice::Serve));
+        if self.operation.is_none() && self.next < self.scene.operations.len() {
+            choices.push(Choice::Begin);
+        }
+        if waiting.is_empty() && self.gate.held().is_empty() && self.is_under_way() {
+            choices.push(Choice::Wait);
+        }
+        choices.extend(self.gate.late().into_iter().map(Choice::Land));
+        if let Some(outsider) = self.scene.outsider.as_ref().filter(|_| !self.outsider_acted) {
+            // OSS has no conditional write: what comes between a look and the write that follows it at once is lost.
+            // A look that was answered, but not told yet, may be one.
+            let late = self.gate.late();
+            let mut under_way = waiting.iter().filter(|ask| ask.changes()).chain(&late);
+            if self.gate.held().is_empty() && !under_way.any(|ask| ask.key.split(' ').any(|key| key == outsider.key()))
+            {
+                choices.push(Choice::Outsider);
+            }
+        }
+        if may_disturb {
+            choices.extend(self.disturbances(&waiting));
+        }
+        choices
+    }
+
+    fn disturbances(&self, waiting: &BTreeSet<Ask>) -> Vec<Choice> {
+        let mut choices = vec![Choice::Kill(None)];
+        if self.journal.synced() < self.journal.commits() {
+            choices.push(Choice::PowerLoss);
+        }
+        for ask in waiting.iter().filter(|ask| ask.changes()) {
+            choices.push(Choice::Hold(ask.clone()));
+            choices.push(Choice::Refuse(ask.clone()));
+            if ask.may_be_lost() {
+                choices.push(Choice::Lose(ask.clone()));
+                choices.push(Choice::Delay(ask.clone()));
+                choices.push(Choice::Kill(Some((ask.clone(), When::Now))));
+                choices.push(Choice::Kill(Some((ask.clone(), When::Later))));
+            }
+        }
+        choices
+    }
+
+    /// Takes a step. Returns false if it can't be taken now.
+    pub(super) fn step(&mut self, choice: &Choice) -> bool {
+        self.commits_before = self.journal.commits();
+        let taken = match choice {
+            Choice::Serve(ask) => {
+                self.postponed.remove(ask);
+                self.gate.decide(ask, Fate::Served)
+            }
+            Choice::Hold(ask) => self.gate.decide(ask, Fate::Held),
+            Choice::Lose(ask) => self.gate.decide(ask, Fate::Lost),
+            Choice::Refuse(ask) => self.gate.decide(ask, Fate::Refused),
+            Choice::Delay(ask) => {
+                self.late_until = self.now + LATE_MAX;
+                self.gate.decide(ask, Fate::Late)
+            }
+            Choice::Postpone(ask) => self.gate.waiting().contains(ask) && self.postponed.insert(ask.clone()),
+            Choice::Deliver(ask) => self.gate.deliver(ask),
+            Choice::Land(ask) => match self.gate.take_late(ask) {
+                Some(late) => {
+                    self.runtime.block_on(late);
+                    true
+                }
+                None => false,
+            },
+            Choice::Begin => self.begin_operation(),
+            Choice::Wait => {
+                self.wait();
+                true
+            }
+            Choice::Outsider => self.outsider_acts(),
+            Choice::Kill(kept) => self.kill(kept.as_ref()),
+            Choice::PowerLoss => {
+                let synced = self.journal.synced();
+                self.restart(None, synced);
+                true
+            }
+        };
+        if !taken {
+            return false;
+        }
+        self.disturbed += usize::from(choice.disturbs());
+        self.steps += 1;
+        assert!(self.steps <= STEPS_MAX, "it does not end");
+        self.pass(STEP);
+        // What is begun and ends in one step was there while it lasted.
+        let possible = self.possible.clone();
+        self.lookers.iter_mut().for_each(|looker| looker.go_on(&possible));
+        self.end_operation();
+        self.end_lookers();
+        self.mark();
+        true
+    }
+
+    fn end_lookers(&mut self) {
+        let (ended, looking) =
+            std::mem::take(&mut self.lookers).into_iter().partition(|looker| looker.task.is_finished());
+        self.lookers = looking;
+        let ended: Vec<Looker> = ended;
+        for mut looker in ended {
+            let shown =
+                self.runtime.block_on(&mut looker.task).unwrap_or_else(|error| panic!("a look panicked: {error}"));
+            match shown {
+                Ok(shown) if !self.outsider_acted => looker.check(&shown),
+                Ok(_) => {}
+                Err(Error::Failed) => assert!(self.disturbed > 0 || self.outsider_acted, "a look failed"),
+                Err(Error::Stale) => assert!(!looker.only_moves || self.outsider_acted, "what only moves is not stale"),
+                // A directory moved away from under it.
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Waits until something is asked, the operation is answered, or all is settled.
+    fn wait(&mut self) {
+        let until = self.now + WAIT_MAX;
+        while self.gate.waiting().is_empty()
+            && self.operation.as_ref().is_none_or(|operation| !operation.is_finished())
+            && !self.lookers.iter().any(|looker| looker.task.is_finished())
+            && self.is_under_way()
+        {
+            assert!(self.now < until, "it does not end: {:?}", self.mount.volume.unsettled());
+            self.pass(WAIT);
+        }
+    }
+
+    fn begin_operation(&mut self) -> bool {
+        let Some(operation) = self.scene.operations.get(self.next).filter(|_| self.operation.is_none()).cloned() else {
+            return false;
+        };
+        self.next += 1;
+        self.before = self.possible.clone();
+        let stages = self.before.iter().filter_map(|model| operation.stages(model).ok()).flatten();
+        let stages: Vec<Model> = stages.collect();
+        self.add_possible(stages);
+        if self.outsider_acted {
+            self.destroyed.extend(operation.destroys().map(str::to_owned));
+        }
+        let mount = self.mount.same();
+        if operation == Operation::Look {
+            let task = self.runtime.spawn(async move { view(&mount).await });
+            self.lookers.push(Looker::new(task, &self.possible));
+            return true;
+        }
+        self.operation = Some(self.runtime.spawn(async move { operation.perform(&mount).await }));
+        true
+    }
+
+    fn add_possible(&mut self, models: Vec<Model>) {
+        for model in models {
+            self.versions.extend(contents(&model));
+            if !self.possible.iter().any(|other| written_out(other) == written_out(&model)) {
+                self.possible.push(model);
+            }
+        }
+    }
+
+    /// Takes in the answer of the operation under way, if there is one.
+    fn end_operation(&mut self) {
+        let Some(running) = self.operation.take_if(|operation| operation.is_finished()) else { return };
+        let result = self.runtime.block_on(running).unwrap_or_else(|error| panic!("a call panicked: {error}"));
+        let operation = self.scene.operations[self.next - 1].clone();
+        let before = std::mem::take(&mut self.before);
+        let left: Vec<Model> = match &result {
+            Ok(()) => {
+                let after = before.iter().filter_map(|model| operation.stages(model).ok());
+                after.filter_map(|mut stages| stages.pop()).collect()
+            }
+            // It may have been done, or half of it.
+            Err(Error::Failed | Error::Stale) if self.disturbed > 0 || self.outsider_acted => return,
+            Err(_) => before.iter().filter(|model| operation.stages(model).is_err()).cloned().collect(),
+        };
+        if left.is_empty() && (self.outsider_acted || self.disturbed > 0 && result == Err(Error::Failed)) {
+            return;
+        }
+        assert!(!left.is_empty(), "{operation:?} ended with {result:?}; {}", self.expected(&before));
+        self.possible.clear();
+        self.add_possible(left);
+    }
+
+    fn expected(&self, possible: &[Model]) -> String {
+        let possible: Vec<String> = possible.iter().map(written_out).collect();
+        format!("expected one of {possible:#?}")
+    }
+
+    fn outsider_acts(&mut self) -> bool {
+        let Some(outsider) = self.scene.outsider.clone().filter(|_| !self.outsider_acted) else { return false };
+        self.outsider_acted = true;
+        if self.operation.is_some() {
+            self.destroyed.extend(self.scene.operations[self.next - 1].destroys().map(str::to_owned));
+        }
+        let objects = self.runtime.block_on(self.mount.objects());
+        self.forsaken.extend(objects.get(outsider.key()).cloned());
+        match &outsider {
+            Outsider::Puts(key, bytes) => {
+                self.versions.insert(bytes.as_bytes().to_vec());
+                self.runtime.block_on(self.mount.outsider_puts(key, bytes.as_bytes()));
+            }
+            Outsider::Deletes(key) => self.runtime.block_on(self.mount.outsider_deletes(key)),
+        }
+        true
+    }
+
+    fn kill(&mut self, kept: Option<&(Ask, When)>) -> bool {
+        if let Some((ask, _)) = kept
+            && !self.gate.waiting().contains(ask)
+        {
+            return false;
+        }
+        let commits = self.journal.commits();
+        self.restart(kept.map(|(ask, _)| ask), commits);
+        match kept {
+            Some((ask, When::Now)) => {
+                let late = self.gate.take_late(ask).expect("it was kept");
+                self.runtime.block_on(late);
+            }
+            Some((_, When::Later)) => self.late_until = self.now + LATE_MAX,
+            None => {}
+        }
+        true
+    }
+
+    /// A new volume over the ledger as it was after so many commits.
+    fn restart(&mut self, kept: Option<&Ask>, commits: usize) {
+        self.mount.volume.close();
+        if let Some(operation) = self.operation.take() {
+            operation.abort();
+            self.before.clear();
+        }
+        self.lookers.drain(..).for_each(|looker| looker.task.abort());
+        self.possible = self.possible_after(commits);
+        self.marks.clear();
+        self.postponed.clear();
+        self.gate = Arc::new(self.gate.sever(kept));
+        self.journal = Arc::new(self.journal.after(commits));
+        self.commits_before = commits;
+        let _entered = self.runtime.enter();
+        let volume = open(&self.gate, &self.journal, &self.clock);
+        self.mount = Mount::of(self.bucket.clone(), volume, VolumeOptions::default());
+    }
+
+    /// What may be there if the ledger has only so many of its commits.
+    fn possible_after(&self, commits: usize) -> Vec<Model> {
+        // An answer that was given when the ledger had no more than this counts.
+        let first = self.marks.iter().rposition(|mark| mark.commits <= commits).unwrap_or_default();
+        let mut possible: Vec<Model> = Vec::new();
+        let later = self.marks[first.min(self.marks.len())..].iter().flat_map(|mark| &mark.possible);
+        for model in later.chain(&self.possible) {
+            if !possible.iter().any(|other| written_out(other) == written_out(model)) {
+                possible.push(model.clone());
+            }
+        }
+        possible
+    }
+
+    /// Checks what can be checked at every moment. Returns false if this state was met before.
+    pub(super) fn check(&mut self, seen: &mut Seen) -> bool {
+        let objects = self.objects();
+        for (key, (bytes, _)) in &objects {
+            let whole = bytes.is_empty() || self.versions.contains(bytes);
+            assert!(whole, "{key} is nothing that was ever written: {}", String::from_utf8_lossy(bytes));
+        }
+        if !self.outsider_acted {
+            // What was closed is in the bucket, whatever becomes of the ledger.
+            let mut confirmed = contents(&self.possible[0]);
+            for model in &self.possible[1..] {
+                let others = contents(model);
+                confirmed.retain(|bytes| others.contains(bytes));
+            }
+            for bytes in confirmed {
+                let there = objects.values().any(|(object, _)| *object == bytes);
+                assert!(there, "{} is not in the bucket", String::from_utf8_lossy(&bytes));
+            }
+            self.check_restarts(&objects, seen);
+        }
+        seen.states.insert(self.hash(&objects))
+    }
+
+    /// A new process would show what it should, whenever this one ended.
+    fn check_restarts(&self, objects: &Objects, seen: &mut Seen) {
+        let commits = self.journal.commits();
+        let from = self.commits_before.min(self.journal.synced());
+        for kept in from..=commits {
+            let possible = self.possible_after(kept);
+            let journal = self.journal.after(kept);
+            let mut hasher = DefaultHasher::new();
+            hash_objects(objects, &mut hasher);
+            hash_ledger(&journal, &mut hasher);
+            possible.iter().map(written_out).collect::<Vec<_>>().hash(&mut hasher);
+            if !seen.views.insert(hasher.finish()) {
+                continue;
+            }
+            let gate = Arc::new(Gate::new(self.bucket.clone()));
+            gate.let_questions_pass();
+            let runtime = runtime();
+            let shown = runtime.block_on(async {
+                let volume = open(&gate, &Arc::new(journal), &self.clock);
+                let mount = Mount::of(self.bucket.clone(), volume, VolumeOptions::default());
+                match view(&mount).await {
+                    // What the one before wrote was found while it was read: it is read anew.
+                    Err(Error::Stale) => view(&mount).await,
+                    shown => shown,
+                }
+            });
+            let shown = shown.unwrap_or_else(|error| panic!("a new process over {kept} commits can't look: {error:?}"));
+            let agreed = possible.iter().any(|model| agrees(&shown, model));
+            let synced = self.journal.synced();
+            assert!(
+                agreed,
+                "a new process over {kept} of {commits} commits ({synced} synced) shows {}; {}",
+                shown_out(&shown),
+                self.expected(&possible)
+            );
+        }
+    }
+
+    /// This process shows what it should. It is not to be used any further afterwards.
+    pub(super) fn check_view(&mut self) {
+        if self.outsider_acted {
+            return;
+        }
+        self.gate.let_questions_pass();
+        self.pass(STEP);
+        self.end_operation();
+        let shown = self.runtime.block_on(view(&self.mount));
+        let shown = shown.unwrap_or_else(|error| panic!("it can't look: {error:?}"));
+        let possible = self.possible.clone();
+        self.possible.retain(|model| agrees(&shown, model));
+        assert!(!self.possible.is_empty(), "it shows {}; {}", shown_out(&shown), self.expected(&possible));
+        // They may differ in what can't be seen.
+        self.possible.truncate(1);
+    }
+
+    /// All is done: the bucket alone says it.
+    pub(super) fn check_end(&mut self) {
+        self.gate.let_questions_pass();
+        // What may still arrive is waited for before the last records go.
+        for _ in 0..40 {
+            self.pass(Duration::from_secs(1));
+            let waiting = self.gate.waiting();
+            for ask in &waiting {
+                self.gate.decide(ask, Fate::Served);
+            }
+        }
+        let failures = self.mount.volume.unsettled().failures;
+        assert!(failures.is_empty() || self.outsider_acted, "{failures:?}");
+        let ledger = self.journal.load().unwrap();
+        assert!(ledger.is_empty() || !failures.is_empty(), "left in the ledger: {ledger:#?}");
+        let uploads = self.runtime.block_on(self.bucket.list_uploads(&Prefix::all(), None)).unwrap().uploads;
+        assert!(uploads.is_empty(), "left of uploads: {uploads:?}");
+        let objects = self.objects();
+        let hidden: Vec<&String> = objects.keys().filter(|key| key.starts_with(".ossfs/moved/")).collect();
+        assert!(hidden.is_empty(), "left: {hidden:?}");
+        if self.outsider_acted {
+            return self.check_end_with_outsider(&objects);
+        }
+        self.check_view();
+        let model = &self.possible[0];
+        assert_eq!(self.possible.len(), 1, "a look tells which it is");
+        for (key, (bytes, _)) in &objects {
+            match key.strip_suffix('/').or(key.strip_suffix("_$folder$")) {
+                Some(directory) => assert!(model.is_directory(directory), "{key} is left"),
+                None => {
+                    let file = model.file(key).map(|file| &model.files[file].bytes);
+                    assert_eq!(file, Some(bytes), "{key}; {}", self.expected(&self.possible));
+                }
+            }
+        }
+        let files = objects.keys().filter(|key| !key.ends_with('/') && !key.ends_with("_$folder$")).count();
+        assert_eq!(files, contents_count(model), "objects and files; {}", self.expected(&self.possible));
+        let fresh = self.view_of_fresh();
+        let agreed = self.possible.iter().any(|model| agrees(&fresh, model));
+        assert!(agreed, "a fresh mount shows {}; {}", shown_out(&fresh), self.expected(&self.possible));
+    }
+
+    fn view_of_fresh(&self) -> Shown {
+        let gate = Arc::new(Gate::new(self.bucket.clone()));
+        gate.let_questions_pass();
+        let shown = self.runtime.block_on(async {
+            let volume = open(&gate, &Arc::default(), &self.clock);
+            view(&Mount::of(self.bucket.clone(), volume, VolumeOptions::default())).await
+        });
+        shown.unwrap_or_else(|error| panic!("a fresh mount can't look: {error:?}"))
+    }
+
+    /// Nothing of anybody's is lost.
+    fn check_end_with_outsider(&mut self, objects: &Objects) {
+        let mut kept = contents(&self.possible[0]);
+        for model in &self.possible[1..] {
+            let others = contents(model);
+            kept.retain(|bytes| others.contains(bytes));
+        }
+        kept.retain(|bytes| !self.forsaken.contains(bytes));
+        if let Some(Outsider::Puts(key, bytes)) = &self.scene.outsider
+            && !bytes.is_empty()
+            && !self.destroyed.iter().any(|name| key.split('/').any(|component| component == name))
+        {
+            kept.insert(bytes.as_bytes().to_vec());
+        }
+        for bytes in &kept {
+            let there = objects.values().any(|(object, _)| object == bytes);
+            assert!(there, "{} is lost; left are {objects:?}", String::from_utf8_lossy(bytes));
+        }
+        self.pass(VolumeOptions::default().metadata_ttl + Duration::from_secs(1));
+        let shown = self.runtime.block_on(view(&self.mount)).unwrap_or_else(|error| panic!("it can't look: {error:?}"));
+        let fresh = self.view_of_fresh();
+        let same = !self.mount.volume.unsettled().failures.is_empty() || shown == fresh;
+        assert!(same, "it shows {}, a fresh mount {}", shown_out(&shown), shown_out(&fresh));
+    }
+
+    /// Everything in the bucket.
+    fn objects(&self) -> Objects {
+        self.runtime.block_on(async {
+            let page = self.bucket.list(&ListRequest::all(Prefix::all())).await.unwrap();
+            let mut objects = BTreeMap::new();
+            for entry in page.objects {
+                let meta = self.bucket.head(&entry.key).await.unwrap();
+                let mode = meta.metadata.user.get("mode").map(|mode| format!("{mode:?}")).unwrap_or_default();
+                objects.insert(entry.key.to_string(), (self.mount.object(entry.key.as_str()).await, mode));
+            }
+            objects
+        })
+    }
+
+    /// The state, as far as it can be told from outside: what the volume has only in memory shows in what it asks next.
+    fn hash(&self, objects: &Objects) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        hash_objects(objects, &mut hasher);
+        hash_ledger(&self.journal, &mut hasher);
+        (self.journal.synced() < self.journal.commits()).hash(&mut hasher);
+        if self.journal.synced() < self.journal.commits() {
+            hash_ledger(&self.journal.after(self.journal.synced()), &mut hasher);
+        }
+        self.gate.waiting().hash(&mut hasher);
+        self.gate.held().hash(&mut hasher);
+        self.gate.late().hash(&mut hasher);
+        self.gate.answered().hash(&mut hasher);
+        self.postponed.hash(&mut hasher);
+        (self.next, self.operation.is_some(), self.lookers.len(), self.disturbed, self.outsider_acted)
+            .hash(&mut hasher);
+        self.possible.iter().map(written_out).collect::<BTreeSet<_>>().hash(&mut hasher);
+        self.mount.volume.unsettled().failures.len().hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// Everything that matters, where a play failed.
+    pub(super) fn describe(&self) -> String {
+        let ledger: Vec<String> = self.journal.load().unwrap().iter().map(|record| format!("  {record:?}")).collect();
+        format!(
+            "waiting: {:?}\nheld: {:?}\nlate: {:?}\nobjects: {:?}\nledger:\n{}",
+            self.gate.waiting(),
+            self.gate.held(),
+            self.gate.late(),
+            self.objects()
+                .iter()
+                .map(|(key, (bytes, _))| format!("{key}={}", String::from_utf8_lossy(bytes)))
+                .collect::<Vec<_>>(),
+            ledger.join("\n")
+        )
+    }
+}
+
+fn contents_count(model: &Model) -> usize {
+    model.items.keys().filter(|path| matches!(model.entry(path), Some((Entry::File(_), _)))).count()
+}
+
+/// A bucket without what is random in its keys.
+fn hash_objects(objects: &Objects, hasher: &mut DefaultHasher) {
+    let mut all: Vec<_> = objects.iter().map(|(key, object)| (nameless(key), object)).collect();
+    all.sort();
+    all.hash(hasher);
+}
+
+/// A ledger without numbers, tokens and times.
+fn hash_ledger(journal: &Journal, hasher: &mut DefaultHasher) {
+    let records = journal.load().unwrap();
+    let names: HashMap<NodeId, (NodeId, String)> = records
+        .iter()
+        .filter_map(|(key, record)| match (key, record) {
+            (RecordKey::Name(parent, name), Record::Name(id)) => Some((*id, (*parent, name.to_string()))),
+            _ => None,
+        })
+        .collect();
+    let path = |id: NodeId| {
+        let mut path = String::new();
+        let mut at = id;
+        while let Some((parent, name)) = names.get(&at) {
+            path = format!("{name}/{path}");
+            at = *parent;
+        }
+        path
+    };
+    let mut lines: Vec<String> = records
+        .iter()
+        .map(|(key, record)| match (key, record) {
+            (RecordKey::Node(id), Record::Node(node)) => {
+                let dirty = node.generation != node.settled_generation;
+                let described = node.attributes_generation == node.settled_attributes_generation;
+                let etag = node.current.as_ref().map(|ident| ident.etag.as_str().to_owned());
+                let mode = node.attributes.map(|attributes| attributes.mode);
+                format!("n {} {:?} {dirty} {described} {etag:?} {mode:?} {}", path(*id), node.kind, node.wants_marker)
+            }
+            (RecordKey::Name(parent, name), _) => format!("d {}{name}", path(*parent)),
+            (RecordKey::Home(key), Record::Home(home)) => {
+                format!("h {} {} {}", nameless(key.as_str()), path(home.node), home.ident.etag.as_str())
+            }
+            (RecordKey::Tomb(key), Record::Tomb(tomb)) => {
+                format!("t {} {}", nameless(key.as_str()), tomb.ident.etag.as_str())
+            }
+            (RecordKey::Intent(key), Record::Intent(intent)) => {
+                format!("i {} {} {}", nameless(key.as_str()), path(intent.node), intended(intent))
+            }
+            (RecordKey::Claim(prefix), Record::Claim(claim)) => {
+                format!("p {prefix} {} {:?}", path(claim.directory), claim.cursor)
+            }
+            other => format!("{other:?}"),
+        })
+        .collect();
+    lines.sort();
+    lines.hash(hasher);
+}
+
+fn intended(intent: &Intent) -> String {
+    let expect = match &intent.expect {
+        Expect::Absent => "absent".to_owned(),
+        Expect::Present(ident) => ident.etag.as_str().to_owned(),
+        Expect::PresentOrAbsent(ident) => format!("{}?", ident.etag.as_str()),
+    };
+    let source = intent.source.as_ref().map(|(key, ident)| (nameless(key.as_str()), ident.etag.as_str().to_owned()));
+    format!("{:?} {expect} {source:?} {}", intent.kind, intent.upload.is_some())
+}
