@@ -158,6 +158,12 @@ impl World {
         }
     }
 
+    /// Whether bytes of a file were read here.
+    pub(crate) fn was_read(&self, id: NodeId) -> bool {
+        let reads = |open: &Handle| open.node == id && open.stream.has_served();
+        self.tree.node(id).is_some_and(|node| node.was_read) || self.handles.values().any(reads)
+    }
+
     /// Answers those who wait for a node, where there is an answer.
     pub(crate) fn answer_waiters(&mut self, id: NodeId) {
         let Some(waiters) = self.waiters.remove(&id) else { return };

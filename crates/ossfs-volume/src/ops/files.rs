@@ -102,7 +102,10 @@ impl Volume {
             let (id, stream, place) = core.place(handle, offset, len)?;
             let read = match place {
                 Place::End => return Ok(Bytes::new()),
-                Place::Here(bytes) => return Ok(bytes),
+                Place::Here(bytes) => {
+                    stream.note_served();
+                    return Ok(bytes);
+                }
                 Place::Uploading => {
                     core.content_settled(id).await?;
                     continue;
@@ -111,7 +114,10 @@ impl Volume {
                 Place::Mixed(extents, base) => core.read_mixed(&extents, base.as_ref(), &stream).await,
             };
             let Unread { error, origin } = match read {
-                Ok(bytes) => return Ok(bytes),
+                Ok(bytes) => {
+                    stream.note_served();
+                    return Ok(bytes);
+                }
                 Err(unread) => unread,
             };
             let moved = matches!(error.kind(), Kind::NotFound | Kind::Precondition | Kind::InvalidRange);
@@ -176,6 +182,7 @@ impl Volume {
             let Some(node) = world.tree.node_mut(open.node) else { return };
             node.opens -= 1;
             node.writers -= u32::from(open.mode.write);
+            node.was_read |= open.stream.has_served();
             let idle = node.opens == 0;
             world.tree.push_work(Work::Node(open.node));
             if idle {

@@ -7,7 +7,7 @@ use super::window::{Limits, Plan, Window, span};
 use super::{ReadError, Version};
 use ossfs_store::Kind;
 use ossfs_types::{ByteRange, Crc64};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The reading position and window of one open handle. Dropping it cancels what is fetched ahead for it alone.
@@ -16,11 +16,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Debug, Default)]
 pub(crate) struct Stream {
     reading: Mutex<Option<Reading>>,
+    /// Bytes were read.
+    served: AtomicBool,
 }
 
 impl Stream {
     pub(crate) fn new() -> Self {
         Self::default()
+    }
+
+    /// Bytes were read through this one.
+    pub(crate) fn note_served(&self) {
+        self.served.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether bytes were read through this one.
+    pub(crate) fn has_served(&self) -> bool {
+        self.served.load(Ordering::Relaxed)
     }
 
     /// Calls with the position in `version`. Locked before the blocks, never after.

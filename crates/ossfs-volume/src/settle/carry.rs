@@ -90,9 +90,11 @@ impl Core {
             self.reader.forget(&Version::of(key, old));
         }
         let wrote = matches!(order.intent.kind, IntentKind::Put | IntentKind::Multipart | IntentKind::Append);
-        // Without its content here, a process before this one wrote it, and the version before was shown until now.
+        // Without its content here, a process before this one wrote it, and the version before was shown until now. Who
+        // has read of that does not go on with this one.
         let replaces = wrote
             && world.content(id).is_none()
+            && world.was_read(id)
             && world.tree.node(id).and_then(|node| node.current.as_ref()).is_some_and(|shown| shown.etag != ident.etag);
         world.tree.commit(order, ident, Instant::now());
         if let (IntentKind::Hide, Some((key, old))) = (order.intent.kind, &order.intent.source) {

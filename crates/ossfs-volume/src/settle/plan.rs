@@ -236,7 +236,8 @@ impl Tree {
             self.wait_for(key, Work::Node(intent.node));
             return Step::Blocked;
         }
-        if intent.kind == IntentKind::Multipart && held {
+        // One that a process before this one has begun goes on with nobody's writing: what became of it is found out now.
+        if intent.kind == IntentKind::Multipart && held && !node.inherited {
             return Step::Idle;
         }
         if let Some(until) = self.quarantined(key, now) {

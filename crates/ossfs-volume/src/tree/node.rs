@@ -77,6 +77,8 @@ pub(crate) struct Node {
     /// That intent is of a process before this one: what is at the key then is not known here, so nothing is written until
     /// it is.
     pub inherited: bool,
+    /// Bytes were read by somebody who has closed it since: the kernel may have them.
+    pub was_read: bool,
     /// What the ledger has of its content, where that is not as in the bucket.
     pub durable: Option<Arc<Durable>>,
     /// It need not be settled before this moment: more may come, or it may get another name.
@@ -144,6 +146,7 @@ impl Node {
             hide: None,
             intent: None,
             inherited: false,
+            was_read: false,
             durable: None,
             settle_after: None,
             claims: Vec::new(),

@@ -1,8 +1,9 @@
 //! Multipart uploads: of ours none is left open, of others none is touched.
 
-use crate::mount::Mount;
+use crate::mount::{Mount, READ};
 use ossfs_store::{ObjectStore, PutOptions, Upload};
 use ossfs_types::{Key, Prefix};
+use ossfs_volume::OpenMode;
 use std::time::Duration;
 
 impl Mount {
@@ -59,4 +60,28 @@ async fn a_streamed_upload_whose_process_was_killed_before_it_knew_is_aborted() 
         }
     };
     tokio::task::LocalSet::new().run_until(killed_while_beginning(&mut mount, act)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_whose_upload_landed_with_a_kill_is_read_though_it_is_open_for_writing() {
+    let mut mount = Mount::new();
+    let before = vec![1; 4 << 20];
+    mount.outsider_puts("big", &before).await;
+    let killed = async {
+        mount.store.delay(Duration::from_millis(100), 20);
+        let same = mount.same();
+        let writing = tokio::task::spawn_local(async move { same.write_at("big", 2 << 20, b"changed").await });
+        while mount.object("big").await == before {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        mount.crash();
+        writing.abort();
+    };
+    tokio::task::LocalSet::new().run_until(killed).await;
+    let handle = mount.open("big", OpenMode { write: true, ..READ }).await.unwrap();
+    let read = mount.volume.read(handle, 2 << 20, 7);
+    let read = tokio::time::timeout(Duration::from_secs(30), read).await.expect("within the deadline");
+    assert_eq!(read.unwrap()[..], b"changed"[..]);
+    mount.volume.release(handle);
+    mount.settle().await;
 }

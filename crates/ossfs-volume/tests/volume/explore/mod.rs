@@ -18,6 +18,7 @@
 //!
 //! `OSSFS_LONG=1` explores further; `OSSFS_SEED=n` plays one of the random schedules.
 
+mod fingerprint;
 mod gate;
 mod journal;
 mod play;
@@ -138,7 +139,7 @@ fn two_operations_in_fair_weather() {
 
 #[test]
 fn two_operations_and_one_thing_that_goes_wrong() {
-    explore("two operations, disturbed once", scenes(2, 1, &[None]).into_iter(), if is_long() { 1 } else { 150 });
+    explore("two operations, disturbed once", scenes(2, 1, &[None]).into_iter(), if is_long() { 1 } else { 600 });
 }
 
 #[test]

@@ -1,16 +1,17 @@
 //! One schedule: the real volume, step by step, and what is checked after each.
 
-use super::gate::{Ask, Fate, Gate, nameless};
+use super::fingerprint::{hash_ledger, hash_objects};
+use super::gate::{Ask, Fate, Gate};
 use super::journal::Journal;
 use super::scene::{Operation, Outsider, Scene, Shown, agrees, contents, shown_out, view, written_out};
 use crate::model::Model;
 use crate::mount::{Entry, Mount};
-use ossfs_ledger::{Expect, Intent, Ledger, NodeId, Record, RecordKey};
+use ossfs_ledger::Ledger;
 use ossfs_store::{ListRequest, MemoryStore, ObjectStore};
 use ossfs_types::{BucketName, Clock, Prefix, Timestamp};
 use ossfs_volume::{Error, Volume, VolumeOptions};
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -26,6 +27,9 @@ const WAIT: Duration = Duration::from_millis(50);
 const WAIT_MAX: Duration = Duration::from_secs(900);
 /// What was sent by a process that is gone, or lost on the way, arrives within this, or never.
 const LATE_MAX: Duration = Duration::from_secs(10);
+/// An object that was seen less than this ago is deleted without another look: what comes between is lost, as OSS has no
+/// conditional deletion.
+const VERIFIED_FOR: Duration = Duration::from_secs(1);
 /// A schedule of more steps does not end.
 const STEPS_MAX: usize = 400;
 
@@ -84,7 +88,7 @@ impl Clock for PlayClock {
 }
 
 /// By key: content, and what matters of the metadata.
-type Objects = BTreeMap<String, (Vec<u8>, String)>;
+pub(super) type Objects = BTreeMap<String, (Vec<u8>, String)>;
 
 /// What was possible, while the ledger had no more commits than this.
 struct Mark {
@@ -161,6 +165,9 @@ pub(super) struct Play {
     disturbed: usize,
     postponed: BTreeSet<Ask>,
     outsider_acted: bool,
+    outsider_acted_at: Duration,
+    /// What the outsider put came between the last look at a garbage object and its deletion.
+    outsider_was_too_quick: bool,
     /// Last components of what the user has replaced or removed since the outsider acted.
     destroyed: BTreeSet<String>,
     /// Contents that the outsider has overwritten or deleted.
@@ -220,6 +227,8 @@ impl Play {
             disturbed: 0,
             postponed: BTreeSet::new(),
             outsider_acted: false,
+            outsider_acted_at: Duration::ZERO,
+            outsider_was_too_quick: false,
             destroyed: BTreeSet::new(),
             forsaken: BTreeSet::new(),
             late_until: Duration::ZERO,
@@ -319,6 +328,7 @@ impl Play {
         let taken = match choice {
             Choice::Serve(ask) => {
                 self.postponed.remove(ask);
+                self.note_deletion(ask);
                 self.gate.decide(ask, Fate::Served)
             }
             Choice::Hold(ask) => self.gate.decide(ask, Fate::Held),
@@ -457,9 +467,16 @@ impl Play {
         format!("expected one of {possible:#?}")
     }
 
+    fn note_deletion(&mut self, ask: &Ask) {
+        let Some(outsider) = self.scene.outsider.as_ref().filter(|_| self.outsider_acted) else { return };
+        let theirs = ask.operation.starts_with("Delete") && ask.key.split(' ').any(|key| key == outsider.key());
+        self.outsider_was_too_quick |= theirs && self.now < self.outsider_acted_at + VERIFIED_FOR;
+    }
+
     fn outsider_acts(&mut self) -> bool {
         let Some(outsider) = self.scene.outsider.clone().filter(|_| !self.outsider_acted) else { return false };
         self.outsider_acted = true;
+        self.outsider_acted_at = self.now;
         if self.operation.is_some() {
             self.destroyed.extend(self.scene.operations[self.next - 1].destroys().map(str::to_owned));
         }
@@ -609,10 +626,12 @@ impl Play {
     pub(super) fn check_end(&mut self) {
         self.gate.let_questions_pass();
         // What may still arrive is waited for before the last records go.
-        for _ in 0..40 {
-            self.pass(Duration::from_secs(1));
+        let soon = std::iter::repeat_n(WAIT, 20);
+        for time in soon.chain(std::iter::repeat_n(Duration::from_secs(1), 40)) {
+            self.pass(time);
             let waiting = self.gate.waiting();
             for ask in &waiting {
+                self.note_deletion(ask);
                 self.gate.decide(ask, Fate::Served);
             }
         }
@@ -667,6 +686,7 @@ impl Play {
         kept.retain(|bytes| !self.forsaken.contains(bytes));
         if let Some(Outsider::Puts(key, bytes)) = &self.scene.outsider
             && !bytes.is_empty()
+            && !self.outsider_was_too_quick
             && !self.destroyed.iter().any(|name| key.split('/').any(|component| component == name))
         {
             kept.insert(bytes.as_bytes().to_vec());
@@ -736,70 +756,4 @@ impl Play {
 
 fn contents_count(model: &Model) -> usize {
     model.items.keys().filter(|path| matches!(model.entry(path), Some((Entry::File(_), _)))).count()
-}
-
-/// A bucket without what is random in its keys.
-fn hash_objects(objects: &Objects, hasher: &mut DefaultHasher) {
-    let mut all: Vec<_> = objects.iter().map(|(key, object)| (nameless(key), object)).collect();
-    all.sort();
-    all.hash(hasher);
-}
-
-/// A ledger without numbers, tokens and times.
-fn hash_ledger(journal: &Journal, hasher: &mut DefaultHasher) {
-    let records = journal.load().unwrap();
-    let names: HashMap<NodeId, (NodeId, String)> = records
-        .iter()
-        .filter_map(|(key, record)| match (key, record) {
-            (RecordKey::Name(parent, name), Record::Name(id)) => Some((*id, (*parent, name.to_string()))),
-            _ => None,
-        })
-        .collect();
-    let path = |id: NodeId| {
-        let mut path = String::new();
-        let mut at = id;
-        while let Some((parent, name)) = names.get(&at) {
-            path = format!("{name}/{path}");
-            at = *parent;
-        }
-        path
-    };
-    let mut lines: Vec<String> = records
-        .iter()
-        .map(|(key, record)| match (key, record) {
-            (RecordKey::Node(id), Record::Node(node)) => {
-                let dirty = node.generation != node.settled_generation;
-                let described = node.attributes_generation == node.settled_attributes_generation;
-                let etag = node.current.as_ref().map(|ident| ident.etag.as_str().to_owned());
-                let mode = node.attributes.map(|attributes| attributes.mode);
-                format!("n {} {:?} {dirty} {described} {etag:?} {mode:?} {}", path(*id), node.kind, node.wants_marker)
-            }
-            (RecordKey::Name(parent, name), _) => format!("d {}{name}", path(*parent)),
-            (RecordKey::Home(key), Record::Home(home)) => {
-                format!("h {} {} {}", nameless(key.as_str()), path(home.node), home.ident.etag.as_str())
-            }
-            (RecordKey::Tomb(key), Record::Tomb(tomb)) => {
-                format!("t {} {}", nameless(key.as_str()), tomb.ident.etag.as_str())
-            }
-            (RecordKey::Intent(key), Record::Intent(intent)) => {
-                format!("i {} {} {}", nameless(key.as_str()), path(intent.node), intended(intent))
-            }
-            (RecordKey::Claim(prefix), Record::Claim(claim)) => {
-                format!("p {prefix} {} {:?}", path(claim.directory), claim.cursor)
-            }
-            other => format!("{other:?}"),
-        })
-        .collect();
-    lines.sort();
-    lines.hash(hasher);
-}
-
-fn intended(intent: &Intent) -> String {
-    let expect = match &intent.expect {
-        Expect::Absent => "absent".to_owned(),
-        Expect::Present(ident) => ident.etag.as_str().to_owned(),
-        Expect::PresentOrAbsent(ident) => format!("{}?", ident.etag.as_str()),
-    };
-    let source = intent.source.as_ref().map(|(key, ident)| (nameless(key.as_str()), ident.etag.as_str().to_owned()));
-    format!("{:?} {expect} {source:?} {}", intent.kind, intent.upload.is_some())
 }

@@ -136,7 +136,15 @@ pub(super) async fn view(mount: &Mount) -> Result<Shown, Error> {
     Ok(shown)
 }
 
+/// Reads a file, and opens it once more if it was found meanwhile that a process before has put another version there.
 async fn read(mount: &Mount, path: &str) -> Result<Vec<u8>, Error> {
+    match read_once(mount, path).await {
+        Err(Error::Stale) => read_once(mount, path).await,
+        read => read,
+    }
+}
+
+async fn read_once(mount: &Mount, path: &str) -> Result<Vec<u8>, Error> {
     let handle = mount.open(path, READ).await?;
     let bytes = mount.read_handle(handle).await;
     mount.volume.release(handle);
