@@ -45,6 +45,11 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    /// The process that holds the lock, as far as it says; else 0.
+    pub(crate) fn pid(&self) -> u32 {
+        self.holder.as_ref().map_or(0, |holder| holder.pid)
+    }
+
     /// Whether it still lives.
     pub(crate) fn lives(&self) -> bool {
         living(&self.socket.with_extension(LOCK_EXTENSION)).is_some()

@@ -1,14 +1,14 @@
 //! `ossfs sync`: waits until what was written is in the bucket.
 
 use super::progress::{Progress, left_behind, tell_refused};
-use super::watched::{self, LINE_WAIT, Watched};
-use crate::control::{Line, Status, Watch};
+use super::watched::{self, Waiting};
+use crate::control::{Status, Watch};
 use crate::lock;
 use crate::mount::{self, mountinfo};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::path::{Component, Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Wait until everything that was written is in the bucket
 ///
@@ -50,43 +50,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         (_, false) => {}
     }
     let asked = daemons.into_iter().map(|found| watched::watch(found, |socket| Watch::sync(socket, &path)));
-    let watched: Vec<_> = asked.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
-    let mut progress = Progress::new();
-    let stuck_after = Duration::from_secs(arguments.timeout);
-    let results: Vec<_> = watched.into_iter().map(|watch| wait(watch, stuck_after, &mut progress)).collect();
-    progress.finish();
-    results.into_iter().collect()
-}
-
-fn wait(mut watched: Watched, stuck_after: Duration, progress: &mut Progress) -> Result<()> {
-    let pid = watched.pid;
-    let mut last: Option<Status> = None;
-    let mut measured = ossfs_volume::Progress::default();
-    let mut since = Instant::now();
-    loop {
-        match watched.watch.next_line(LINE_WAIT)? {
-            Line::Status(status) => {
-                let other_state = last.as_ref().is_none_or(|last| last.state != status.state);
-                if measured.got_on(&status.measure()) || other_state {
-                    since = Instant::now();
-                }
-                progress.show(&status);
-                if status.is_settled() || status.is_hopeless || status.state.is_last() {
-                    return end(&status, progress);
-                }
-                last = Some(status);
-            }
-            Line::Quiet => {}
-            Line::Closed => {
-                let left = last.as_ref().map_or_else(|| "nobody knows what".to_owned(), left_behind);
-                bail!("ossfs (process {pid}) was killed before it had uploaded everything: {left}");
-            }
-        }
-        if since.elapsed() >= stuck_after {
-            let left = last.as_ref().map_or_else(|| "it does not say what".to_owned(), left_behind);
-            bail!("nothing got on for {} s, ossfs (process {pid}) goes on trying: {left}", stuck_after.as_secs());
-        }
-    }
+    let watched = asked.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+    let waiting = Waiting {
+        stuck_after: Duration::from_secs(arguments.timeout),
+        goes_on: "goes on trying",
+        look: |_: &lock::Found, status: &Status, progress: &mut Progress| {
+            progress.show(status);
+            let is_last = status.is_settled() || status.is_hopeless || status.state.is_last();
+            is_last.then(|| end(status, progress))
+        },
+    };
+    waiting.wait_for_all(watched)
 }
 
 fn end(status: &Status, progress: &mut Progress) -> Result<()> {

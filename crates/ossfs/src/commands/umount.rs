@@ -1,11 +1,11 @@
 //! `ossfs umount`: unmounts, and waits until everything is in the bucket.
 
 use super::progress::{Progress, left_behind, tell_refused};
-use super::watched::{self, HANDSHAKE_INTERVAL, HANDSHAKE_WAIT, LINE_WAIT, Watched};
-use crate::control::{Line, State, Status, Watch};
+use super::watched::{self, HANDSHAKE_INTERVAL, HANDSHAKE_WAIT, Waiting};
+use crate::control::{State, Status, Watch};
 use crate::lock::{self, Found};
 use crate::mount::{self, UnmountError, mountinfo};
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -57,11 +57,24 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if watched.is_empty() {
         bail!("{shown} is unmounted, but its ossfs was not found: whether everything is in the bucket is not known");
     }
-    let mut progress = Progress::new();
-    let stuck_after = Duration::from_secs(arguments.timeout);
-    let results: Vec<_> = watched.into_iter().map(|watch| wait(watch, stuck_after, &mut progress)).collect();
-    progress.finish();
-    results.into_iter().collect()
+    let waiting = Waiting {
+        stuck_after: Duration::from_secs(arguments.timeout),
+        goes_on: "goes on trying in the background",
+        look: |found: &Found, status: &Status, progress: &mut Progress| match status.state {
+            State::Settled => {
+                see_off(found);
+                progress.finish();
+                tell_refused(status);
+                Some(Ok(()))
+            }
+            State::GaveUp => Some(Err(anyhow!("ossfs (process {}) gave up: {}", found.pid(), left_behind(status)))),
+            State::Starting | State::Mounted | State::Settling => {
+                progress.show(status);
+                None
+            }
+        },
+    };
+    waiting.wait_for_all(watched)
 }
 
 fn unmount(mountpoint: &Path) -> Result<()> {
@@ -80,45 +93,5 @@ fn see_off(found: &Found) {
     let begun = Instant::now();
     while found.lives() && begun.elapsed() < HANDSHAKE_WAIT {
         std::thread::sleep(HANDSHAKE_INTERVAL);
-    }
-}
-
-fn wait(mut watched: Watched, stuck_after: Duration, progress: &mut Progress) -> Result<()> {
-    let pid = watched.pid;
-    let mut last: Option<Status> = None;
-    let mut measured = ossfs_volume::Progress::default();
-    let mut since = Instant::now();
-    loop {
-        match watched.watch.next_line(LINE_WAIT)? {
-            Line::Status(status) => {
-                let other_state = last.as_ref().is_none_or(|last| last.state != status.state);
-                if measured.got_on(&status.measure()) || other_state {
-                    since = Instant::now();
-                }
-                match status.state {
-                    State::Settled => {
-                        see_off(&watched.found);
-                        progress.finish();
-                        tell_refused(&status);
-                        return Ok(());
-                    }
-                    State::GaveUp => bail!("ossfs (process {pid}) gave up: {}", left_behind(&status)),
-                    State::Starting | State::Mounted | State::Settling => progress.show(&status),
-                }
-                last = Some(status);
-            }
-            Line::Quiet => {}
-            Line::Closed => {
-                let left = last.as_ref().map_or_else(|| "nobody knows what".to_owned(), left_behind);
-                bail!("ossfs (process {pid}) was killed before it had uploaded everything: {left}");
-            }
-        }
-        if since.elapsed() >= stuck_after {
-            let left = last.as_ref().map_or_else(|| "it does not say what".to_owned(), left_behind);
-            bail!(
-                "nothing got on for {} s, ossfs (process {pid}) goes on trying in the background: {left}",
-                stuck_after.as_secs()
-            );
-        }
     }
 }

@@ -18,9 +18,9 @@ use tracing::level_filters::LevelFilter;
 
 /// Where the region may stand in the environment, in the order in which they are asked.
 const REGION_VARIABLES: [&str; 3] = ["OSS_REGION", "ALIBABA_CLOUD_REGION", "ALIBABA_CLOUD_REGION_ID"];
-/// Most systems have it.
 /// Where the system keeps what programs must remember over a reboot.
 const SYSTEM_STATE_PATH: &str = "/var/lib/ossfs";
+/// Most systems have it.
 const MIME_TYPES_PATH: &str = "/etc/mime.types";
 /// An upload has parts in memory while others are filled: fewer than this many would stand still in turn.
 const PARTS_IN_MEMORY_MIN: u64 = 4;
