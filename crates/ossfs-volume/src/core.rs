@@ -404,7 +404,10 @@ impl Core {
     pub(crate) fn view(&self, tree: &Tree, id: NodeId) -> Result<NodeAttributes> {
         let node = tree.node(id).ok_or(Error::Stale)?;
         let attributes = node.attributes.ok_or(Error::Failed)?;
-        let ttl = if node.recorded {
+        let ttl = if node.inherited {
+            // An upload of a process before this one may turn out to have landed: then it has another size.
+            Duration::ZERO
+        } else if node.recorded {
             self.options.metadata_ttl
         } else {
             self.time_left(node.checked, self.options.metadata_ttl)

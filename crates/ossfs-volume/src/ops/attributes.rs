@@ -15,13 +15,10 @@ const SHOWN_FILES: u64 = 1 << 40;
 impl Volume {
     /// What is known of a node.
     pub async fn attributes(&self, node: NodeId) -> Result<NodeAttributes> {
-        match self.core.describe(node).await {
-            Ok(()) => {}
-            // The kernel asks by number, so the name that is gone is a file that is gone.
-            Err(Error::NotFound) => return Err(Error::Stale),
-            Err(error) => return Err(error),
-        }
-        self.core.view(&self.core.world().tree, node)
+        let core = &self.core;
+        // The kernel asks by number, so the name that is gone is a file that is gone.
+        let known = core.with_attributes(node, |world| core.view(&world.tree, node)).await;
+        known.map_err(|error| if error == Error::NotFound { Error::Stale } else { error })
     }
 
     /// Sets attributes, and cuts or lengthens a file.
@@ -43,9 +40,9 @@ impl Volume {
         let drop_privileges = set.drop_privileges && set.size.is_none() && !directory;
         let others = SetAttributes { size: None, handle: None, drop_privileges, ..set };
         if others == SetAttributes::default() {
-            return core.view(&core.world().tree, node);
+            return core.with_attributes(node, |world| core.view(&world.tree, node)).await;
         }
-        core.change(|world| {
+        let set = core.with_attributes(node, |world| {
             let now = core.clock.now();
             let known = world.tree.node(node).and_then(|node| node.attributes).ok_or(Error::Stale)?;
             let time = |set: Option<SetTime>, old: Timestamp| match set {
@@ -62,10 +59,12 @@ impl Volume {
             attributes.atime = time(set.atime, known.atime);
             attributes.mtime = time(set.mtime, known.mtime);
             attributes.ctime = now;
-            world.tree.set_attributes(node, attributes).map_err(|Gone| Error::Stale)
-        })?;
+            world.tree.set_attributes(node, attributes).map_err(|Gone| Error::Stale)?;
+            core.view(&world.tree, node)
+        });
+        let view = set.await?;
         core.recorded()?;
-        core.view(&core.world().tree, node)
+        Ok(view)
     }
 
     /// Somebody changes the content who may not pass on what set-user-id and set-group-id allow: they are taken away.

@@ -73,7 +73,7 @@ impl Volume {
             match core.change(|world| core.copy_once(world, copied))? {
                 Attempt::Done(len) => return Ok(len),
                 Attempt::Settle(id) => core.content_settled(id).await?,
-                Attempt::Unresolved(id) => core.upload_resolved(id).await?,
+                Attempt::Unresolved(id) => core.changeable(id).await?,
                 Attempt::Wait(id) => {
                     // Once: every look at it wakes whoever waits.
                     if !std::mem::replace(&mut urged, true) {
@@ -105,9 +105,11 @@ impl Core {
         if from == to && target.start() < range.end() && range.start() < target.end() {
             return Err(Error::Invalid);
         }
-        let unresolved = |id: &NodeId| world.tree.node(*id).is_some_and(|node| node.inherited);
-        if let Some(id) = [from, to].into_iter().find(unresolved) {
-            return Ok(Attempt::Unresolved(id));
+        if node.inherited {
+            return Ok(Attempt::Unresolved(from));
+        }
+        if world.tree.node(to).is_some_and(|node| !node.may_be_changed()) {
+            return Ok(Attempt::Unresolved(to));
         }
         if world.content(to).is_some_and(|content| content.stream.is_some()) {
             return Ok(Attempt::Settle(to));

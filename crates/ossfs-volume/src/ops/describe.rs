@@ -1,7 +1,7 @@
 //! Attributes are asked for: one request a node, many at once.
 
 use super::{LOOKS_MAX, store_error};
-use crate::core::Core;
+use crate::core::{Core, World};
 use crate::errors::{Error, Result};
 use crate::format::{self, Defaults, Described};
 use crate::tree::{Foreign, Group, Node, Owner, Sighting, Tree, ident_of};
@@ -78,6 +78,26 @@ impl Core {
             })?;
             if applied {
                 return Ok(());
+            }
+        }
+        Err(Error::Failed)
+    }
+
+    /// Does something for a node while its attributes are known.
+    pub(super) async fn with_attributes<R>(
+        &self,
+        id: NodeId,
+        mut act: impl FnMut(&mut World) -> Result<R>,
+    ) -> Result<R> {
+        for _ in 0..LOOKS_MAX {
+            self.describe(id).await?;
+            let done = self.change(|world| {
+                // A listing may have shown meanwhile that they may be others.
+                let known = world.tree.node(id).is_none_or(|node| node.attributes.is_some());
+                if known { act(world).map(Some) } else { Ok(None) }
+            })?;
+            if let Some(done) = done {
+                return Ok(done);
             }
         }
         Err(Error::Failed)

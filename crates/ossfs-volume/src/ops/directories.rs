@@ -117,16 +117,7 @@ fn dots(tree: &crate::tree::Tree, directory: NodeId, offset: u64) -> Vec<Directo
 impl Core {
     /// Waits until the bucket shows nothing any more at names that a directory has lost.
     async fn cleared(&self, directory: NodeId) -> Result<()> {
-        let mut patience = self.patience();
-        loop {
-            let progress = self.progress.notified();
-            tokio::pin!(progress);
-            progress.as_mut().enable();
-            if !self.world().tree.has_leftovers(directory) {
-                return Ok(());
-            }
-            patience.wait(progress).await.ok_or(Error::Failed)?;
-        }
+        self.wait_until(|world| (!world.tree.has_leftovers(directory)).then_some(())).await
     }
 
     /// Asks for what a listing can't tell: whether a small object is a file or a symlink.

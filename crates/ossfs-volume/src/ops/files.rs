@@ -133,6 +133,10 @@ impl Volume {
             }
             match origin {
                 None => core.after_missing_version(handle, id, &error).await?,
+                // Its own new version may have replaced what it has bytes of.
+                Some(origin) if core.world().tree.intent(&origin.key).is_some() => {
+                    core.wait_until(|world| world.tree.intent(&origin.key).is_none().then_some(())).await?;
+                }
                 Some(origin) if core.world().borrows(id, &origin) => {
                     tracing::warn!(%error, "somebody else replaced or deleted the object that bytes were copied from");
                     return Err(Error::Stale);

@@ -26,15 +26,15 @@ impl Volume {
             return Err(Error::NotPermitted);
         }
         core.check_key(parent, name, false)?;
-        core.describe(node).await?;
         for _ in 0..LOOKS_MAX {
+            core.describe(node).await?;
             core.may_have_another_name(node)?;
             match core.resolve_name(parent, name).await? {
                 Known::Node(_) => return Err(Error::Exists),
                 Known::Missing(_) => {}
                 Known::Unknown => continue,
             }
-            let linked = core.change(|world| {
+            let linked = core.with_attributes(node, |world| {
                 core.may_have_another_name_in(&world.tree, node)?;
                 let tree = &mut world.tree;
                 if tree.child(parent, name).is_some() {
@@ -48,7 +48,8 @@ impl Volume {
                 changed(tree, node, now);
                 names_changed(tree, parent, now);
                 core.refer_to_new(world, node)
-            })?;
+            });
+            let linked = linked.await?;
             core.recorded().inspect_err(|_| core.unrefer(node, 1))?;
             return Ok(linked);
         }

@@ -33,7 +33,7 @@ impl Volume {
             match core.change(|world| core.allocate_once(world, handle, range, how))? {
                 Allocated::Done => break,
                 Allocated::Fixed(id) => core.content_settled(id).await?,
-                Allocated::Unresolved(id) => core.upload_resolved(id).await?,
+                Allocated::Unresolved(id) => core.changeable(id).await?,
             }
         }
         core.room.notify_waiters();
@@ -61,7 +61,7 @@ impl Core {
     fn allocate_once(&self, world: &mut World, handle: HandleId, range: ByteRange, how: Allocate) -> Result<Allocated> {
         let id = writable_handle(world, handle)?;
         let node = world.tree.node(id).ok_or(Error::Stale)?;
-        if node.inherited {
+        if !node.may_be_changed() {
             return Ok(Allocated::Unresolved(id));
         }
         let size = node.size;

@@ -3,7 +3,7 @@
 use crate::core::{Core, World};
 use crate::errors::{Error, Result};
 use crate::settle::Patience;
-use crate::tree::Gone;
+use crate::tree::{Gone, Node};
 use crate::write::Content;
 use crate::{HandleId, Volume};
 use bytes::Bytes;
@@ -70,7 +70,7 @@ impl Volume {
                     return Ok(len);
                 }
                 Change::Fixed => core.content_settled(id).await?,
-                Change::Unresolved => core.upload_resolved(id).await?,
+                Change::Unresolved => core.changeable(id).await?,
                 Change::Spill => {
                     if !core.spill(Some(id)).await? {
                         return Err(Error::NoSpace);
@@ -110,6 +110,15 @@ impl Core {
         }
     }
 
+    /// Waits until a file may be changed.
+    pub(super) async fn changeable(&self, id: NodeId) -> Result<()> {
+        self.wait_until(|world| world.tree.node(id).is_none_or(|node| !node.inherited).then_some(())).await?;
+        if self.world().tree.node(id).is_none_or(Node::may_be_changed) {
+            return Ok(());
+        }
+        self.describe(id).await.map_err(|error| if error == Error::NotFound { Error::Stale } else { error })
+    }
+
     fn write_once(
         &self,
         world: &mut World,
@@ -120,7 +129,7 @@ impl Core {
     ) -> Result<Change> {
         writable_handle(world, handle)?;
         let node = world.tree.node(id).ok_or(Error::Stale)?;
-        if node.inherited {
+        if !node.may_be_changed() {
             return Ok(Change::Unresolved);
         }
         if world.content(id).is_some_and(|content| offset < content.fixed_to()) {
@@ -183,7 +192,7 @@ impl Core {
             })?;
             match change {
                 Change::Fixed => self.content_settled(id).await?,
-                Change::Unresolved => self.upload_resolved(id).await?,
+                Change::Unresolved => self.changeable(id).await?,
                 Change::Done | Change::Full | Change::Spill => break,
             }
         }
@@ -200,7 +209,7 @@ impl Core {
             self.note_write(world, id)?;
             return Ok(Change::Done);
         }
-        if node.inherited {
+        if !node.may_be_changed() {
             return Ok(Change::Unresolved);
         }
         let fixed = world.content(id).map_or(0, Content::fixed_to);

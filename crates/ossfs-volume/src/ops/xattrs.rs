@@ -7,6 +7,7 @@ use super::{LOOKS_MAX, store_error};
 use crate::core::Core;
 use crate::errors::{Error, Result};
 use crate::format::{Xattrs, xattr_entry, xattr_entry_fits};
+use crate::settle::carries_token;
 use crate::tree::{Foreign, Gone, Node};
 use crate::{SetXattr, Volume};
 use ossfs_ledger::NodeId;
@@ -109,7 +110,9 @@ impl Core {
         };
         self.change(|world| {
             let tree = &mut world.tree;
-            if tree.mutated_since(key.as_str(), asked.sequence()) || meta.etag != ident.etag {
+            // An upload of ours that has landed carries the same.
+            let ours = tree.intent(&key).is_some_and(|intent| intent.node == id && carries_token(&meta, intent));
+            if tree.mutated_since(key.as_str(), asked.sequence()) || (meta.etag != ident.etag && !ours) {
                 return;
             }
             if let Some(node) = tree.node_mut(id) {

@@ -350,6 +350,6 @@ impl Core {
 }
 
 /// Whether an object carries the token of an intent.
-pub(super) fn carries_token(meta: &ObjectMeta, intent: &Intent) -> bool {
+pub(crate) fn carries_token(meta: &ObjectMeta, intent: &Intent) -> bool {
     meta.metadata.user.get(TOKEN).is_some_and(|token| token.as_bytes() == intent.token.as_bytes())
 }

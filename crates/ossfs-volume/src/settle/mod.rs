@@ -32,6 +32,7 @@ mod unsettled;
 mod upload;
 mod verify;
 
+pub(crate) use carry::carries_token;
 pub(crate) use patience::Patience;
 pub(crate) use queue::Queue;
 pub(crate) use refusals::{Act, Refusal, Refusals};

@@ -1,6 +1,7 @@
 //! How long a call waits: as long as anything gets on, and never for ever.
 
-use crate::core::Core;
+use crate::core::{Core, World};
+use crate::errors::{Error, Result};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -41,6 +42,20 @@ impl Core {
         let longest = self.options.deadline * DEADLINES_MAX + Duration::from_secs(here / BYTES_A_SECOND);
         let now = Instant::now();
         Patience { core: self, seen: self.progress_made(), since: now, end: now + longest, deadline }
+    }
+
+    /// Looks at the world whenever anything has got on, until there is an answer.
+    pub(crate) async fn wait_until<R>(&self, mut look: impl FnMut(&World) -> Option<R>) -> Result<R> {
+        let mut patience = self.patience();
+        loop {
+            let progress = self.progress.notified();
+            tokio::pin!(progress);
+            progress.as_mut().enable();
+            if let Some(answer) = look(&self.world()) {
+                return Ok(answer);
+            }
+            patience.wait(progress).await.ok_or(Error::Failed)?;
+        }
     }
 
     fn progress_made(&self) -> Progress {

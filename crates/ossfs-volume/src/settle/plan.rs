@@ -84,8 +84,14 @@ impl Tree {
             return self.resume(&key, now);
         }
         if let Some(hidden) = node.hide.clone() {
-            let Some((from, ident)) = node.any_valid_home().cloned() else { return Step::Lost };
-            return self.start(id, &hidden, IntentKind::Hide, Some((from, ident)), now, probed);
+            if let Some((from, ident)) = node.any_valid_home().cloned() {
+                return self.start(id, &hidden, IntentKind::Hide, Some((from, ident)), now, probed);
+            }
+            // Somebody else deleted what was to be moved out of the way.
+            if let Some(node) = self.node_mut(id) {
+                node.hide = None;
+            }
+            return self.next_step(id, now, probed);
         }
         if id == NodeId::ROOT && (!node.has_dirty_attributes() || self.natural_key(id).is_none()) {
             return Step::Idle;
@@ -223,6 +229,7 @@ impl Tree {
         };
         let describes = kind != IntentKind::Hide && (kind != IntentKind::Copy || node.has_dirty_attributes());
         self.set_intent(key, Some(intent.clone()));
+        self.observe(id);
         self.busy.insert(key.clone());
         Step::Run(Box::new(Order::new(key, intent, describes)))
     }
@@ -324,7 +331,7 @@ impl Tree {
         }
         if node.names.is_empty() {
             // It goes with its last handle.
-            return true;
+            return node.opens > 0;
         }
         let Some(keys) = self.desired_keys(id) else { return false };
         node.names.len() <= keys.len()

@@ -201,41 +201,18 @@ impl Core {
         }
     }
 
-    /// Waits until it is known what became of an upload that a process before this one has begun.
-    pub(crate) async fn upload_resolved(self: &Arc<Self>, id: NodeId) -> Result<()> {
-        let mut patience = self.patience();
-        loop {
-            let progress = self.progress.notified();
-            tokio::pin!(progress);
-            progress.as_mut().enable();
-            if self.world().tree.node(id).is_none_or(|node| !node.inherited) {
-                return Ok(());
-            }
-            patience.wait(progress).await.ok_or(Error::Failed)?;
-        }
-    }
-
     /// Waits until the bucket has a node where its name says, or until that fails.
-    pub(crate) async fn settled_at_its_name(self: &Arc<Self>, id: NodeId) -> Result<()> {
+    pub(crate) async fn settled_at_its_name(&self, id: NodeId) -> Result<()> {
         let failures =
             |world: &World| world.tree.node(id)?.failure.as_ref().map(|failure| (failure.attempts, failure.error));
         let before = failures(&self.world()).map_or(0, |(attempts, _)| attempts);
-        let mut patience = self.patience();
-        loop {
-            let progress = self.progress.notified();
-            tokio::pin!(progress);
-            progress.as_mut().enable();
-            {
-                let world = self.world();
-                if world.tree.is_settled(id) {
-                    return Ok(());
-                }
-                if let Some((_, error)) = failures(&world).filter(|(attempts, _)| *attempts > before) {
-                    return Err(error);
-                }
+        let ended = self.wait_until(|world| {
+            if world.tree.is_settled(id) {
+                return Some(Ok(()));
             }
-            patience.wait(progress).await.ok_or(Error::Failed)?;
-        }
+            failures(world).filter(|(attempts, _)| *attempts > before).map(|(_, error)| Err(error))
+        });
+        ended.await?
     }
 
     /// Notes that something could not be done for a node.

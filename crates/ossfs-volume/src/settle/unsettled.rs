@@ -1,6 +1,6 @@
 //! Which nodes are not settled, without a look at all of them.
 
-use crate::tree::{Node, Tree};
+use crate::tree::Tree;
 use ossfs_ledger::NodeId;
 
 /// Of those that were not settled so many are looked at again, in case nobody noted that they are.
@@ -38,8 +38,9 @@ impl Tree {
         const BLOCKED_MAX: usize = 1_000;
         let mut blocked = vec![id];
         let mut at = 0;
-        while let Some(node) = blocked.get(at).and_then(|id| self.node(*id)) {
-            let waiting: Vec<NodeId> = node.keys().flat_map(|key| self.nodes_waiting_for(key)).collect();
+        while let Some(id) = blocked.get(at) {
+            let contended = self.contended_keys(*id);
+            let waiting: Vec<NodeId> = contended.iter().flat_map(|key| self.nodes_waiting_for(key)).collect();
             for other in waiting {
                 if blocked.len() < BLOCKED_MAX && !blocked.contains(&other) {
                     blocked.push(other);
@@ -52,7 +53,6 @@ impl Tree {
 
     /// Everything that waits for a key of this node looks again: the node has failed, or is not to have them any more.
     pub(crate) fn wake_waiting_for(&mut self, id: NodeId) {
-        let keys: Vec<_> = self.node(id).into_iter().flat_map(Node::keys).cloned().collect();
-        keys.iter().for_each(|key| self.wake(key));
+        self.contended_keys(id).iter().for_each(|key| self.wake(key));
     }
 }

@@ -4,7 +4,7 @@
 //! Invariant: an entry stays until neither the content borrows any more, nor what the ledger has of it, and no upload that
 //! was begun from it is under way.
 
-use super::Tree;
+use super::{Node, Tree};
 use crate::write::Origin;
 use ossfs_ledger::{Ident, NodeId};
 use ossfs_types::Key;
@@ -92,6 +92,13 @@ impl Tree {
             }
             self.wake(key);
         }
+    }
+
+    /// The keys that others may wait for because of a node: those of its objects, and of those that it has bytes of.
+    pub(crate) fn contended_keys(&self, id: NodeId) -> Vec<Key> {
+        let own = self.node(id).into_iter().flat_map(Node::keys);
+        let borrowed = self.lent.borrowed.get(&id).into_iter().flat_map(Borrowed::all);
+        own.chain(borrowed.map(|origin| &origin.key)).cloned().collect()
     }
 
     /// Who has bytes of this version of the object at a key.

@@ -171,13 +171,13 @@ impl Tree {
         }
         let several = node.names.len() > 1;
         if !node.recorded {
-            return match self.name_at(id, key.as_str()).filter(|_| several) {
-                Some((parent, name)) => {
-                    self.vanish(id, parent, &name);
-                    true
-                }
-                None => false,
-            };
+            match self.name_at(id, key.as_str()) {
+                Some((parent, name)) if several => self.vanish(id, parent, &name),
+                Some(_) => return false,
+                // The directory of that name has vanished already.
+                None => self.drop_homes_without_name(id),
+            }
+            return true;
         }
         self.drop_home(id, key);
         let by_nature = |(parent, name): &(NodeId, Name)| self.path_in(*parent, name).as_deref() == Some(key.as_str());
@@ -191,13 +191,15 @@ impl Tree {
         true
     }
 
-    /// The object of a cached node's name is not known to be there any more.
-    pub(super) fn drop_cached_home(&mut self, id: NodeId, place: &str) {
+    /// A cached node has lost names: the objects of those are not known to be there any more.
+    pub(super) fn drop_homes_without_name(&mut self, id: NodeId) {
         let Some(node) = self.node(id) else { return };
-        let gone: Vec<Key> =
-            node.homes.iter().map(|(key, _)| key).filter(|key| self.place(key.as_str()) == place).cloned().collect();
+        let paths: Vec<String> = node.names.iter().filter_map(|(parent, name)| self.path_in(*parent, name)).collect();
+        let places: Vec<bool> =
+            node.homes.iter().map(|(key, _)| paths.iter().any(|path| *path == *self.place(key.as_str()))).collect();
         let Some(node) = self.nodes.get_mut(&id) else { return };
-        node.homes.retain(|(key, _)| !gone.contains(key));
+        let mut named = places.into_iter();
+        node.homes.retain(|_| named.next().unwrap_or(true));
         node.current = node.any_valid_home().map(|(_, ident)| ident.clone());
     }
 
@@ -224,7 +226,7 @@ impl Tree {
         let id = known.or(found_by).unwrap_or_else(|| self.add(first.node(now)));
         let mut joined: Vec<(NodeId, Name, &Sighting)> = Vec::new();
         for member in &group.members {
-            if let Some((parent, name)) = self.place_of_member(id, &member.key, now) {
+            if let Some((parent, name)) = self.place_of_member(id, &member.key) {
                 joined.push((parent, name, member));
             }
         }
@@ -261,7 +263,7 @@ impl Tree {
 
     /// Where the object of a key is shown, with the directories above it; `None` if it is not, or something else is there
     /// that goes before.
-    fn place_of_member(&mut self, id: NodeId, key: &Key, now: Instant) -> Option<(NodeId, Name)> {
+    fn place_of_member(&mut self, id: NodeId, key: &Key) -> Option<(NodeId, Name)> {
         let Owner::Path(path) = self.owner(key.as_str()) else { return None };
         let rest = path.strip_prefix(self.prefix.as_str())?.to_owned();
         let (above, name) = rest.rsplit_once('/').unwrap_or(("", &rest));
@@ -274,9 +276,8 @@ impl Tree {
                 Some(known) if self.node(known).is_some_and(Node::is_directory) => known,
                 Some(_) => return None,
                 None => {
-                    let mut node = Node::new(FileKind::Directory);
-                    node.checked = Some(now);
-                    let made = self.add(node);
+                    // Not asked for by its name: it may have an old marker, which only that tells.
+                    let made = self.add(Node::new(FileKind::Directory));
                     self.attach(made, at, directory.into());
                     made
                 }

@@ -276,10 +276,9 @@ impl Tree {
 
     /// A node without records is not there any more.
     pub(crate) fn vanish(&mut self, id: NodeId, parent: NodeId, name: &str) {
-        let place = self.path_in(parent, name);
         self.detach(id, parent, name);
         match self.node(id).map(|node| node.is_linked() && !node.names.is_empty()) {
-            Some(true) => self.drop_cached_home(id, &place.unwrap_or_default()),
+            Some(true) => self.drop_homes_without_name(id),
             _ => {
                 if let Some(node) = self.node_mut(id) {
                     node.epoch += 1;

@@ -321,8 +321,7 @@ impl Tree {
             }
             if node.names.is_empty() && node.opens > 0 {
                 // Whoever waits for it to move away would wait until it is closed.
-                let keys: Vec<Key> = node.keys().cloned().collect();
-                keys.iter().for_each(|key| self.wake(key));
+                self.contended_keys(id).iter().for_each(|key| self.wake(key));
             }
         }
     }
@@ -392,6 +391,8 @@ impl Tree {
                 node.inherited = false;
             }
             self.release_borrowed(ended);
+            // Who waited because it had begun something looks at whether it can go on: it may have no name, or be in a cycle.
+            self.contended_keys(ended).iter().for_each(|key| self.wake(key));
         }
         self.mutated(key);
         self.wake(key);
@@ -528,9 +529,14 @@ impl Tree {
             self.links.remove(&link.id);
         }
         for child in node.directory.into_iter().flat_map(|directory| directory.children.into_values()) {
+            let mut has_other_names = false;
             if let Some(node) = self.nodes.get_mut(&child) {
                 node.names.retain(|(parent, _)| *parent != id);
                 node.epoch += u32::from(node.names.is_empty());
+                has_other_names = node.is_linked() && !node.recorded && !node.names.is_empty();
+            }
+            if has_other_names {
+                self.drop_homes_without_name(child);
             }
             self.drop_if_unused(child);
         }

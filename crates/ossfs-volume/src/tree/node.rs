@@ -178,6 +178,13 @@ impl Node {
         true
     }
 
+    /// Whether the content may be changed now: not before it is known what became of an upload that a process before
+    /// this one has begun, nor before the attributes are known, some of which change with it. Who has no name has none that
+    /// could be asked for.
+    pub(crate) fn may_be_changed(&self) -> bool {
+        !self.inherited && (self.attributes.is_some() || self.names.is_empty())
+    }
+
     /// Whether the content here is newer than the bucket's.
     pub(crate) fn is_dirty(&self) -> bool {
         self.generation != self.settled_generation
@@ -257,8 +264,10 @@ impl Node {
             wants_marker: record.wants_marker,
             appendable: record.appendable,
             attributes_set: record.attributes_set,
-            // Who asks for the attributes learns the kind with them.
-            kind_is_guess: record.attributes.is_none() && record.kind != FileKind::Directory,
+            // Who asks for the attributes learns the kind with them; what was written is a file.
+            kind_is_guess: record.attributes.is_none()
+                && record.kind != FileKind::Directory
+                && record.generation == record.settled_generation,
             ..Self::new(record.kind)
         }
     }

@@ -13,7 +13,9 @@ use ossfs_types::{FileKind, Prefix};
 use ossfs_volume::{Allocate, AppendMode, Error, HandleId, OpenMode, Result, Seek, VolumeOptions};
 use std::collections::BTreeSet;
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::RwLock;
 use tokio::task::JoinHandle;
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
@@ -79,6 +81,8 @@ struct History {
     opens: Vec<Open>,
     /// Others who only look.
     lookers: Vec<JoinHandle<()>>,
+    /// Taken while nobody else is to look.
+    quiet: Arc<RwLock<()>>,
     /// Of the last bytes that were written.
     counter: usize,
     /// Something was changed that no close or fsync has confirmed.
@@ -213,6 +217,7 @@ impl History {
             model: Model::default(),
             opens: Vec::new(),
             lookers: Vec::new(),
+            quiet: Arc::default(),
             unconfirmed: false,
             counter: 0,
             log,
@@ -228,7 +233,9 @@ impl History {
             history.mount.store.page(3);
         }
         if seed.is_multiple_of(3) {
-            history.lookers = (0..3).map(|one| tokio::spawn(look_around(history.mount.same(), seed + one))).collect();
+            history.lookers = (0..3)
+                .map(|one| tokio::spawn(look_around(history.mount.same(), seed + one, history.quiet.clone())))
+                .collect();
         }
         if std::env::var("OSSFS_REQUESTS").is_ok() {
             history.mount.store.note_in(history.log.clone());
@@ -727,6 +734,10 @@ impl History {
         self.compare(&self.mount).await;
         if self.rng.bool() {
             self.say("… and a fresh mount".into());
+            // A file that a looker has open stays in the bucket without its name.
+            let quiet = self.quiet.clone();
+            let _quiet = quiet.write().await;
+            self.mount.settle().await;
             let fresh = self.mount.fresh();
             self.compare(&fresh).await;
             fresh.volume.close();

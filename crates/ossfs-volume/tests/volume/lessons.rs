@@ -299,3 +299,17 @@ fn an_open_file_does_not_go_over_to_what_a_process_before_this_one_wrote() {
     let operations = vec![Operation::Write("f".to_owned(), "<newer>".to_owned()), Operation::Look];
     search(&Scene { objects, operations, outsider: None, disturbances: 1 });
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_marker_that_somebody_deleted_need_not_be_moved_out_of_the_way() {
+    let mount = over(&[]).await;
+    mount.mkdir("c").await.unwrap();
+    mount.mv("c", "b").await.unwrap();
+    mount.settle().await;
+    mount.outsider_puts("b/b/f", b"1").await;
+    mount.outsider_deletes("b/").await;
+    mount.outlast_ttl().await;
+    mount.outsider_puts("c/a/", b"").await;
+    mount.exchange("c/a", "b").await.unwrap();
+    mount.assert_settled_as(&files(&[("c/a/b/f", "1"), ("b/", "")])).await;
+}

@@ -164,6 +164,20 @@ async fn a_name_that_an_outsider_deleted_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_name_is_read_though_the_directory_of_another_is_gone() {
+    let mount = over(&[("b/b", "1")]).await;
+    mount.mkdir("c").await.unwrap();
+    mount.ln("b/b", "c/c").await.unwrap();
+    mount.settle().await;
+    mount.outlast_ttl().await;
+    mount.outsider_deletes("b/b").await;
+    mount.outsider_deletes("b/").await;
+    assert_eq!(mount.names("").await.unwrap(), ["c"]);
+    assert_eq!(mount.names("c").await.unwrap(), ["c"]);
+    assert_eq!(mount.read("c/c").await.unwrap(), b"1");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_read_by_one_name_goes_on_by_the_other() {
     let mount = over(&[("a", "one")]).await;
     mount.ln("a", "b").await.unwrap();

@@ -153,9 +153,10 @@ impl History {
 }
 
 /// Looks at this and that, and gives up now and then.
-pub(super) async fn look_around(mount: Mount, seed: u64) {
+pub(super) async fn look_around(mount: Mount, seed: u64, quiet: Arc<RwLock<()>>) {
     let mut rng = fastrand::Rng::with_seed(seed);
     loop {
+        let looking = quiet.read().await;
         let path = random_path(&mut rng);
         let patience = Duration::from_millis(rng.u64(1..2_000));
         let look = async {
@@ -167,6 +168,7 @@ pub(super) async fn look_around(mount: Mount, seed: u64) {
             }
         };
         tokio::time::timeout(patience, look).await.ok();
+        drop(looking);
         tokio::time::sleep(Duration::from_millis(rng.u64(1..300))).await;
     }
 }
