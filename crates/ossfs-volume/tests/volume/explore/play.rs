@@ -3,7 +3,7 @@
 use super::fingerprint::{hash_ledger, hash_objects};
 use super::gate::{Ask, Fate, Gate};
 use super::journal::Journal;
-use super::scene::{Operation, Outsider, Scene, Shown, agrees, contents, shown_out, view, written_out};
+use super::scene::{Operation, Outsider, Scene, Shown, agrees, contents, look, shown_out, view, written_out};
 use crate::model::Model;
 use crate::mount::{Entry, Mount};
 use ossfs_ledger::Ledger;
@@ -98,7 +98,7 @@ struct Mark {
 
 /// Somebody who looks at everything, one thing after the other.
 struct Looker {
-    task: JoinHandle<Result<Shown, Error>>,
+    task: JoinHandle<Result<(Shown, bool), Error>>,
     /// Files that were there all the time, under the same name and with the same content.
     always: BTreeMap<String, Entry>,
     /// Paths at which anything was at any time.
@@ -109,7 +109,7 @@ struct Looker {
 }
 
 impl Looker {
-    fn new(task: JoinHandle<Result<Shown, Error>>, possible: &[Model]) -> Self {
+    fn new(task: JoinHandle<Result<(Shown, bool), Error>>, possible: &[Model]) -> Self {
         let always = possible[0].items.keys().filter_map(|path| Some((path.clone(), possible[0].entry(path)?.0)));
         let contents = contents(&possible[0]);
         let mut looker = Self { task, always: always.collect(), ever: BTreeSet::new(), contents, only_moves: true };
@@ -135,6 +135,17 @@ impl Looker {
             assert!(self.ever.contains(path), "{path} was seen, though it never was there; {}", shown_out(shown));
         }
     }
+}
+
+/// What is known of a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// It was never met before.
+    New,
+    /// This play has come back to it: only time may have passed.
+    Again,
+    /// Another play has gone on from here.
+    Met,
 }
 
 /// What several plays of one scene know together: what was looked at already.
@@ -175,6 +186,8 @@ pub(super) struct Play {
     /// Contents that some file had at some moment.
     versions: BTreeSet<Vec<u8>>,
     late_until: Duration,
+    /// States that this play was the first to meet.
+    own: HashSet<u64>,
     steps: usize,
     now: Duration,
     // Last: what else there is is dropped before it.
@@ -232,6 +245,7 @@ impl Play {
             destroyed: BTreeSet::new(),
             forsaken: BTreeSet::new(),
             late_until: Duration::ZERO,
+            own: HashSet::new(),
             steps: 0,
             now: Duration::ZERO,
             runtime,
@@ -385,7 +399,10 @@ impl Play {
             let shown =
                 self.runtime.block_on(&mut looker.task).unwrap_or_else(|error| panic!("a look panicked: {error}"));
             match shown {
-                Ok(shown) if !self.outsider_acted => looker.check(&shown),
+                Ok((shown, reopened)) if !self.outsider_acted => {
+                    assert!(!looker.only_moves || !reopened, "what only moves is read without opening it anew");
+                    looker.check(&shown);
+                }
                 Ok(_) => {}
                 Err(Error::Failed) => assert!(self.disturbed > 0 || self.outsider_acted, "a look failed"),
                 Err(Error::Stale) => assert!(!looker.only_moves || self.outsider_acted, "what only moves is not stale"),
@@ -422,7 +439,7 @@ impl Play {
         }
         let mount = self.mount.same();
         if operation == Operation::Look {
-            let task = self.runtime.spawn(async move { view(&mount).await });
+            let task = self.runtime.spawn(async move { look(&mount).await });
             self.lookers.push(Looker::new(task, &self.possible));
             return true;
         }
@@ -544,8 +561,8 @@ impl Play {
         possible
     }
 
-    /// Checks what can be checked at every moment. Returns false if this state was met before.
-    pub(super) fn check(&mut self, seen: &mut Seen) -> bool {
+    /// Checks what can be checked at every moment.
+    pub(super) fn check(&mut self, seen: &mut Seen) -> State {
         let objects = self.objects();
         for (key, (bytes, _)) in &objects {
             let whole = bytes.is_empty() || self.versions.contains(bytes);
@@ -564,7 +581,15 @@ impl Play {
             }
             self.check_restarts(&objects, seen);
         }
-        seen.states.insert(self.hash(&objects))
+        let state = self.hash(&objects);
+        if seen.states.insert(state) {
+            self.own.insert(state);
+            State::New
+        } else if self.own.contains(&state) {
+            State::Again
+        } else {
+            State::Met
+        }
     }
 
     /// A new process would show what it should, whenever this one ended.

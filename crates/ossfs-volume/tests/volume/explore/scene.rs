@@ -116,7 +116,13 @@ impl Operation {
 
 /// What a mount shows.
 pub(super) async fn view(mount: &Mount) -> Result<Shown, Error> {
+    Ok(look(mount).await?.0)
+}
+
+/// What a mount shows, and whether a file had to be opened once more.
+pub(super) async fn look(mount: &Mount) -> Result<(Shown, bool), Error> {
     let mut shown = Shown::new();
+    let mut reopened = false;
     let mut directories = vec![String::new()];
     while let Some(directory) = directories.pop() {
         for name in mount.names(&directory).await? {
@@ -128,19 +134,24 @@ pub(super) async fn view(mount: &Mount) -> Result<Shown, Error> {
                     Entry::Directory
                 }
                 FileKind::Symlink => Entry::Symlink(mount.volume.read_link(attributes.node).await?),
-                _ => Entry::File(read(mount, &path).await?),
+                _ => {
+                    let (bytes, again) = read(mount, &path).await?;
+                    reopened |= again;
+                    Entry::File(bytes)
+                }
             };
             shown.insert(path, (entry, attributes.attributes.mode));
         }
     }
-    Ok(shown)
+    Ok((shown, reopened))
 }
 
 /// Reads a file, and opens it once more if it was found meanwhile that a process before has put another version there.
-async fn read(mount: &Mount, path: &str) -> Result<Vec<u8>, Error> {
+/// Returns its bytes, and whether that was so.
+async fn read(mount: &Mount, path: &str) -> Result<(Vec<u8>, bool), Error> {
     match read_once(mount, path).await {
-        Err(Error::Stale) => read_once(mount, path).await,
-        read => read,
+        Err(Error::Stale) => Ok((read_once(mount, path).await?, true)),
+        read => Ok((read?, false)),
     }
 }
 
