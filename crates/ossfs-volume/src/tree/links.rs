@@ -174,6 +174,8 @@ impl Tree {
             return match self.name_at(id, key.as_str()).filter(|_| several) {
                 Some((parent, name)) => {
                     self.vanish(id, parent, &name);
+                    // What is there instead is a file by itself.
+                    self.list_again(key);
                     true
                 }
                 None => false,
