@@ -31,7 +31,7 @@
 //! | 22 | a deletion without an answer is not sent again | `delete_keys` sends it once more |
 //! | 23 | attributes of a young object are not believed | `firm` is always true |
 
-use crate::explore::{Operation, Outsider, Scene, search};
+use crate::explore::{Operation, Outsider, Scene, Text, search};
 use crate::mount::{Mount, WRITE, files, over};
 use crate::weather::Storm;
 use ossfs_store::{ObjectStore, Payload, PutOptions};
@@ -44,7 +44,7 @@ fn mv(from: &str, to: &str) -> Operation {
 }
 
 fn write(path: &str, bytes: &str) -> Operation {
-    Operation::Write(path.to_owned(), bytes.to_owned())
+    Operation::Write(path.to_owned(), bytes.into())
 }
 
 fn rm(path: &str) -> Operation {
@@ -56,13 +56,13 @@ fn mkdir(path: &str) -> Operation {
 }
 
 fn puts(key: &str) -> Option<Outsider> {
-    Some(Outsider::Puts(key.to_owned(), "(theirs)".to_owned()))
+    Some(Outsider::Puts(key.to_owned(), "(theirs)".into()))
 }
 
 /// Explores all schedules of these operations on these objects.
 fn explore(keys: &[&str], operations: &[Operation], outsider: Option<Outsider>, disturbances: usize) {
-    let objects = keys.iter().map(|key| ((*key).to_owned(), format!("[{key}]"))).collect();
-    search(&Scene { objects, operations: operations.to_vec(), outsider, disturbances });
+    let objects = keys.iter().map(|key| ((*key).to_owned(), Text::from(&*format!("[{key}]")))).collect();
+    search(&Scene { objects, operations: operations.to_vec(), outsider, disturbances, ..Scene::default() });
 }
 
 #[test]
