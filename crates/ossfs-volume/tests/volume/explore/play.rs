@@ -554,8 +554,8 @@ impl Play {
             if !seen.views.insert(hasher.finish()) {
                 continue;
             }
-            let gate = Arc::new(Gate::new(self.bucket.clone()));
-            gate.let_questions_pass();
+            let gate = Arc::new(Gate::new(Arc::new(self.bucket.fork())));
+            gate.let_uploads_pass();
             let runtime = runtime();
             let shown = runtime.block_on(async {
                 let volume = open(&gate, &Arc::new(journal), &self.clock);
