@@ -3,7 +3,7 @@
 use crate::api::Ledger;
 use crate::schema::{
     Change, Claim, ContentExtent, ContentRecord, ContentSource, Expect, Home, Ident, Intent, IntentKind, Link,
-    LinkList, NodeId, NodeRecord, Piece, Record, RecordKey, Tomb,
+    LinkList, NodeId, NodeRecord, OpenUpload, Piece, Record, RecordKey, SentPart, Tomb, UploadPart,
 };
 use ossfs_types::{Attributes, ByteRange, Crc64, ETag, FileKind, Key, Timestamp};
 use std::collections::BTreeMap;
@@ -186,20 +186,24 @@ fn appendables() -> [Change; 2] {
 fn contents() -> [Change; 2] {
     let piece = Piece { segment: 9, offset: 1 << 40, len: 4, crc64: Crc64::from_u64(u64::MAX) };
     let etag = ETag::parse("5D41402ABC4B2A76B9719D911017C592").expect("it has the form of ETags");
-    let ident = Ident { etag, size: 9, crc64: None, last_modified: None };
+    let ident = Ident { etag: etag.clone(), size: 9, crc64: None, last_modified: None };
     let key = Key::parse("lender").expect("it has the form of keys");
     let sources = [
         ContentSource::Base,
         ContentSource::Zero,
         ContentSource::Staged { piece, offset: 1 },
         ContentSource::Borrowed { key, ident, offset: 6 },
+        ContentSource::Sent,
     ];
     let extents = (0..).step_by(3).zip(sources).map(|(start, source)| {
         let range = ByteRange::at(start, 3).expect("a few bytes");
         ContentExtent { range, generation: start, source }
     });
-    let full = ContentRecord { generation: u64::MAX, extents: extents.collect() };
-    let bare = ContentRecord { generation: 1, extents: Vec::new() };
+    let sent = |crc64| UploadPart { len: 8, sent: Some(SentPart { etag: etag.clone(), crc64 }) };
+    let parts = vec![sent(Some(Crc64::from_u64(u64::MAX))), sent(None), UploadPart { len: u64::MAX - 16, sent: None }];
+    let upload = Some(OpenUpload { id: "upload".into(), generation: 3, parts });
+    let full = ContentRecord { generation: u64::MAX, extents: extents.collect(), upload };
+    let bare = ContentRecord { generation: 1, extents: Vec::new(), upload: None };
     [(2, full), (u64::MAX, bare)]
         .map(|(node, content)| Change { key: RecordKey::Content(NodeId(node)), record: Some(Record::Content(content)) })
 }

@@ -28,7 +28,7 @@ pub use memory::MemoryLedger;
 pub use open_error::OpenError;
 pub use schema::{
     Change, Claim, ContentExtent, ContentRecord, ContentSource, Expect, Home, Ident, Intent, IntentKind, Link,
-    LinkList, Name, NodeId, NodeRecord, Piece, Record, RecordKey, Tomb,
+    LinkList, Name, NodeId, NodeRecord, OpenUpload, Piece, Record, RecordKey, SentPart, Tomb, UploadPart,
 };
 pub use staging::{DirectoryMedium, Medium, MemoryMedium, PIECE_BYTES_MAX, Staging, StagingError};
 pub use state_directory::StateDirectory;

@@ -2,7 +2,7 @@
 
 use crate::schema::{
     Claim, ContentExtent, ContentRecord, ContentSource, Expect, Home, Ident, Intent, IntentKind, Link, LinkList,
-    NodeId, NodeRecord, Piece, Record, RecordKey, Tomb,
+    NodeId, NodeRecord, OpenUpload, Piece, Record, RecordKey, SentPart, Tomb, UploadPart,
 };
 use ossfs_types::{Attributes, ByteRange, Crc64, ETag, FileKind, Key, Timestamp};
 use proptest::option::of;
@@ -140,19 +140,32 @@ fn content_source() -> impl Strategy<Value = ContentSource> {
         Just(ContentSource::Zero),
         (piece, 0..9u64).prop_map(|(piece, offset)| ContentSource::Staged { piece, offset }),
         (key(), ident(), any::<u64>()).prop_map(|(key, ident, offset)| ContentSource::Borrowed { key, ident, offset }),
+        Just(ContentSource::Sent),
     ]
+}
+
+fn upload() -> impl Strategy<Value = OpenUpload> {
+    let sent = ("[!#-~]{1,40}", of(any::<u64>())).prop_map(|(etag, crc64)| SentPart {
+        etag: ETag::parse(&etag).expect("the pattern is that of ETags"),
+        crc64: crc64.map(Crc64::from_u64),
+    });
+    let part = (1..1_000_000u64, of(sent)).prop_map(|(len, sent)| UploadPart { len, sent });
+    let parts = proptest::collection::vec(part, 0..4);
+    (".{1,9}", any::<u64>(), parts).prop_map(|(id, generation, parts)| OpenUpload { id: id.into(), generation, parts })
 }
 
 fn content() -> impl Strategy<Value = ContentRecord> {
     let extents = proptest::collection::vec((1..1_000_000u64, any::<u64>(), content_source()), 0..5);
-    (any::<u64>(), extents).prop_map(|(generation, extents)| {
+    (any::<u64>(), extents, of(upload())).prop_map(|(generation, extents, upload)| {
         let mut end = 0;
         let extents = extents.into_iter().map(|(len, generation, source)| {
             let range = ByteRange::at(end, len).expect("a few bytes");
             end = range.end();
-            ContentExtent { range, generation, source }
+            let nowhere = source == ContentSource::Sent && upload.is_none();
+            ContentExtent { range, generation, source: if nowhere { ContentSource::Zero } else { source } }
         });
-        ContentRecord { generation, extents: extents.collect() }
+        let extents = extents.collect();
+        ContentRecord { generation, extents, upload }
     })
 }
 

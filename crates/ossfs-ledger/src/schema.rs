@@ -15,7 +15,7 @@
 mod content;
 mod link;
 
-pub use content::{ContentExtent, ContentRecord, ContentSource, Piece};
+pub use content::{ContentExtent, ContentRecord, ContentSource, OpenUpload, Piece, SentPart, UploadPart};
 pub use link::{Link, LinkList};
 
 use ossfs_types::{Attributes, Crc64, ETag, FileKind, Key, Timestamp};

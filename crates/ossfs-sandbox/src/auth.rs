@@ -10,9 +10,12 @@ mod v4;
 use crate::error::{Code, OssError, Result};
 use crate::request::Request;
 use crate::time;
+use hmac::{Hmac, KeyInit, Mac};
 use http::header::AUTHORIZATION;
 use jiff::SignedDuration;
 use ossfs_types::Timestamp;
+use sha2::Sha256;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
@@ -25,8 +28,8 @@ pub(crate) struct Account {
     pub(crate) access_key_secret: String,
     /// Without `oss-`, such as `cn-hangzhou`.
     pub(crate) region: String,
-    /// The signing key of version 4 for a day: it depends on nothing else that changes.
-    day_key: Mutex<Option<(String, [u8; 32])>>,
+    /// The signing key last used of each scheme, with the scope that it is for: it depends on nothing else.
+    signing_keys: Mutex<BTreeMap<&'static str, (String, [u8; 32])>>,
 }
 
 impl fmt::Debug for Account {
@@ -44,7 +47,7 @@ pub(crate) enum Caller {
 
 impl Account {
     pub(crate) fn new(access_key_id: String, access_key_secret: String, region: String) -> Self {
-        Self { access_key_id, access_key_secret, region, day_key: Mutex::new(None) }
+        Self { access_key_id, access_key_secret, region, signing_keys: Mutex::default() }
     }
 
     /// Verifies whatever signature a request carries.
@@ -66,25 +69,36 @@ impl Account {
         Ok(Caller::Owner)
     }
 
-    fn check_id(&self, id: &str) -> Result<()> {
+    pub(crate) fn check_id(&self, id: &str) -> Result<()> {
         if id == self.access_key_id {
             return Ok(());
         }
         Err(OssError::new(Code::InvalidAccessKeyId).detail("OSSAccessKeyId", id))
     }
 
-    /// The signing key of a day, computed once a day.
-    fn day_key(&self, day: &str) -> [u8; 32] {
-        let mut cached = self.day_key.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*cached {
-            Some((cached_day, key)) if cached_day == day => *key,
-            _ => {
-                let key = v4::signing_key(&self.access_key_secret, day, &self.region);
-                *cached = Some((day.to_owned(), key));
-                key
-            }
+    /// The key that signs everything of one scope, which is a day, a region, a product and a terminator: computed once
+    /// a day, as clients come with one scope.
+    pub(crate) fn signing_key(&self, scheme: &'static str, scope: [&str; 4]) -> [u8; 32] {
+        let name = scope.join("/");
+        let mut keys = self.signing_keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, key)) = keys.get(scheme)
+            && *of == name
+        {
+            return *key;
         }
+        let mut key = [scheme.as_bytes(), self.access_key_secret.as_bytes()].concat();
+        for step in scope {
+            key = hmac_sha256(&key, step.as_bytes()).finalize().into_bytes().to_vec();
+        }
+        let key: [u8; 32] = key.try_into().expect("an HMAC of SHA-256 has 32 bytes");
+        keys.insert(scheme, (name, key));
+        key
     }
+}
+
+/// The HMAC of a text, to be read or to be compared.
+pub(crate) fn hmac_sha256(key: &[u8], text: &[u8]) -> Hmac<Sha256> {
+    Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length").chain_update(text)
 }
 
 fn malformed(message: &'static str) -> Box<OssError> {
@@ -92,7 +106,7 @@ fn malformed(message: &'static str) -> Box<OssError> {
 }
 
 /// Refuses a request whose time is too far from now.
-fn check_skew(sent: Timestamp, now: Timestamp) -> Result<()> {
+pub(crate) fn check_skew(sent: Timestamp, now: Timestamp) -> Result<()> {
     if now.duration_since(sent).abs() <= SKEW_MAX {
         return Ok(());
     }
@@ -103,7 +117,7 @@ fn check_skew(sent: Timestamp, now: Timestamp) -> Result<()> {
 }
 
 /// Refuses a URL whose time is over.
-fn check_not_expired(expires: Timestamp, now: Timestamp) -> Result<()> {
+pub(crate) fn check_not_expired(expires: Timestamp, now: Timestamp) -> Result<()> {
     if now <= expires {
         return Ok(());
     }
@@ -113,7 +127,7 @@ fn check_not_expired(expires: Timestamp, now: Timestamp) -> Result<()> {
 }
 
 /// The refusal of a signature, with what would have been signed: enough to find the mistake.
-fn mismatch(id: &str, provided: &str, string_to_sign: &[u8], in_url: bool) -> Box<OssError> {
+pub(crate) fn mismatch(id: &str, provided: &str, string_to_sign: &[u8], in_url: bool) -> Box<OssError> {
     let hex_bytes = string_to_sign.iter().map(|byte| format!("{byte:02X} ")).collect::<String>();
     let error = OssError::new(Code::SignatureDoesNotMatch)
         .detail("OSSAccessKeyId", id)

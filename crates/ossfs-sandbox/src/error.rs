@@ -38,10 +38,19 @@ struct Facts {
 codes! {
     AccessDenied: 403 "AccessDenied" "0003-00000001"
         "You have no right to access this object because of bucket acl.";
+    /// S3's alone.
+    AuthorizationHeaderMalformed: 400 "AuthorizationHeaderMalformed" ""
+        "The authorization header that you provided is not valid.";
     BucketAlreadyExists: 409 "BucketAlreadyExists" ""
         "The requested bucket name is not available.";
     BucketNotEmpty: 409 "BucketNotEmpty" ""
         "The bucket you tried to delete is not empty.";
+    /// A body is not what its checksum says. OSS has one name for it and for a checksum that is none; S3 has two.
+    ContentChanged: 400 "InvalidDigest" ""
+        "The Content-MD5 you specified did not match what we received.";
+    /// S3's alone.
+    ContentSha256Mismatch: 400 "XAmzContentSHA256Mismatch" ""
+        "The provided 'x-amz-content-sha256' header does not match what was computed.";
     EntityTooLarge: 400 "EntityTooLarge" ""
         "Your proposed upload exceeds the maximum allowed size.";
     EntityTooSmall: 400 "EntityTooSmall" ""
@@ -71,10 +80,16 @@ codes! {
         "The list of parts was not in ascending order. Parts list must specified in order by part number.";
     InvalidRange: 416 "InvalidRange" ""
         "The requested range cannot be satisfied.";
+    /// S3's alone.
+    InvalidRequest: 400 "InvalidRequest" ""
+        "The request is invalid.";
     InvalidTargetType: 400 "InvalidTargetType" ""
         "The target object of the symbolic link is itself a symbolic link.";
     InvalidUri: 400 "InvalidURI" ""
         "Couldn't parse the specified URI.";
+    /// S3's alone.
+    MalformedTrailer: 400 "MalformedTrailerError" ""
+        "The request contained trailing data that was not well-formed or did not conform to our published schema.";
     MalformedXml: 400 "MalformedXML" ""
         "The XML you provided was not well-formed or did not validate against our published schema.";
     MethodNotAllowed: 405 "MethodNotAllowed" ""

@@ -1,7 +1,7 @@
 //! An OSS server in memory or on a directory, for people without an account, for tests and for benchmarks.
 //!
 //! It verifies signatures as OSS does, has OSS's limits and errors, and can delay, throttle, cut, corrupt and refuse.
-//! It never uses ossfs's own client: the two meet only on the wire.
+//! Clients that speak S3 find the same buckets. It never uses ossfs's own client: the two meet only on the wire.
 //!
 //! Not kept, though accepted: old versions of objects (the versioning state is, and lifts `x-oss-forbid-overwrite`),
 //! encryption at rest, and the time that restoring an archive takes. Everything else of OSS's API is answered with 501.
@@ -25,6 +25,7 @@ mod receive;
 mod request;
 mod respond;
 mod route;
+mod s3;
 mod server;
 mod stats;
 mod time;

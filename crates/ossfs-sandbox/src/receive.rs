@@ -11,6 +11,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use md5::{Digest, Md5};
 use ossfs_types::{Crc64, Crc64Digest};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -22,11 +23,32 @@ const DRAIN_BYTES_MAX: u64 = 8 << 20;
 /// And for so long.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
 
+/// What a body comes wrapped in: frames around its bytes, checksums of them, or both.
+pub(crate) trait Wrapping: fmt::Debug + Send + Sync {
+    /// Takes the next bytes of the body proper from the front of what came; `None` once all of that was taken.
+    fn unwrap(&mut self, came: &mut Bytes) -> Result<Option<Bytes>>;
+
+    /// Is shown all of them, in order, as they are used: after they were taken and before the next are.
+    fn see(&mut self, bytes: &[u8]);
+
+    /// Nothing more will come: whether all came, and as it was sent.
+    fn end(&mut self) -> Result<()>;
+
+    /// Whether the end of it would notice a changed byte.
+    fn verifies(&self) -> bool;
+}
+
 /// The body of a request.
 #[derive(Debug)]
 pub(crate) struct RequestBody {
     incoming: Incoming,
+    /// Bytes of the body proper, if the client said so.
     declared: Option<u64>,
+    wrapping: Option<Box<dyn Wrapping>>,
+    /// Came, but was not unwrapped yet.
+    wrapped: Bytes,
+    /// Bytes of the body proper that were given out.
+    given: u64,
     chunked: bool,
     expects_continue: bool,
     touched: bool,
@@ -34,6 +56,7 @@ pub(crate) struct RequestBody {
     pacer: Pacer,
     stats: Arc<Stats>,
     flip: bool,
+    flip_at: Option<u64>,
 }
 
 /// A body that was stored.
@@ -53,6 +76,9 @@ impl RequestBody {
         Self {
             incoming,
             declared,
+            wrapping: None,
+            wrapped: Bytes::new(),
+            given: 0,
             chunked,
             expects_continue,
             touched: false,
@@ -60,6 +86,7 @@ impl RequestBody {
             pacer: Pacer::new(0),
             stats,
             flip: false,
+            flip_at: None,
         }
     }
 
@@ -68,9 +95,20 @@ impl RequestBody {
         self.pacer = Pacer::new(bandwidth);
     }
 
-    /// One byte of what is stored will be wrong.
+    /// One byte of the body proper will be wrong.
     pub(crate) fn flip_a_byte(&mut self) {
         self.flip = true;
+    }
+
+    /// The body comes in a wrapping; inside it has so many bytes, if that was said.
+    pub(crate) fn set_wrapping(&mut self, wrapping: Box<dyn Wrapping>, declared: Option<u64>) {
+        self.declared = declared;
+        self.wrapping = Some(wrapping);
+    }
+
+    /// Whether reading all of it fails if a byte was changed on its way.
+    pub(crate) fn verifies_itself(&self) -> bool {
+        self.wrapping.as_ref().is_some_and(|wrapping| wrapping.verifies())
     }
 
     /// OSS wants to know how long a body is, or to get it in chunks.
@@ -90,22 +128,10 @@ impl RequestBody {
         let mut sink = medium.sink(self.declared);
         let (mut md5_digest, mut crc_digest) = (Md5::new(), Crc64Digest::new());
         let mut received = 0;
-        let flip_at = match (self.flip, self.declared) {
-            (true, Some(0)) | (false, _) => None,
-            (true, Some(declared)) => Some(fastrand::u64(..declared)),
-            (true, None) => Some(0),
-        };
-        while let Some(mut bytes) = self.next().await? {
-            let start = received;
+        while let Some(bytes) = self.next().await? {
             received += bytes.len() as u64;
             if received > bytes_max {
                 return Err(too_large(received, bytes_max));
-            }
-            if let Some(at) = flip_at.filter(|at| (start..received).contains(at)) {
-                let mut copy = bytes.to_vec();
-                // Fits: it lies within bytes that are in memory.
-                copy[(at - start) as usize] ^= 1;
-                bytes = Bytes::from(copy);
             }
             self.stats.add_bytes_in(bytes.len() as u64);
             md5_digest.update(&bytes);
@@ -114,8 +140,7 @@ impl RequestBody {
         }
         let digest: [u8; 16] = md5_digest.finalize().into();
         if md5.is_some_and(|expected| expected != digest) {
-            return Err(OssError::new(Code::InvalidDigest)
-                .message("The Content-MD5 you specified did not match what we received."));
+            return Err(Code::ContentChanged.into());
         }
         Ok(Received { content: sink.finish().await?, md5: digest, crc: crc_digest.value() })
     }
@@ -134,7 +159,7 @@ impl RequestBody {
 
     /// Reads all of it, and keeps nothing.
     pub(crate) async fn discard(&mut self) {
-        while let Ok(Some(_)) = self.next().await {}
+        while let Ok(Some(_)) = self.next_wrapped().await {}
     }
 
     /// Reads what nobody wanted, within reason, so that the answer reaches a client that is still sending. Whether it
@@ -151,7 +176,7 @@ impl RequestBody {
         let drained = timeout(DRAIN_TIME_MAX, async {
             let mut drained = 0;
             while drained <= DRAIN_BYTES_MAX {
-                match self.next().await {
+                match self.next_wrapped().await {
                     Ok(Some(bytes)) => drained += bytes.len() as u64,
                     Ok(None) => return true,
                     Err(_) => return false,
@@ -162,8 +187,51 @@ impl RequestBody {
         drained.await.unwrap_or(false)
     }
 
-    /// The next bytes, `None` at the end.
+    /// The next bytes of the body proper, `None` at the end.
     async fn next(&mut self) -> Result<Option<Bytes>> {
+        let Some(mut wrapping) = self.wrapping.take() else {
+            let bytes = self.next_wrapped().await?;
+            return Ok(bytes.map(|bytes| self.flipped(bytes)));
+        };
+        // Not put back where it failed: what follows the mistake means nothing, and nobody asks for it.
+        let bytes = loop {
+            if let Some(bytes) = wrapping.unwrap(&mut self.wrapped)? {
+                let bytes = self.flipped(bytes);
+                wrapping.see(&bytes);
+                break Some(bytes);
+            }
+            match self.next_wrapped().await? {
+                Some(more) => self.wrapped = more,
+                None => {
+                    wrapping.end()?;
+                    break None;
+                }
+            }
+        };
+        self.wrapping = Some(wrapping);
+        Ok(bytes)
+    }
+
+    /// Does the harm that falls into these bytes, which are the next ones.
+    fn flipped(&mut self, bytes: Bytes) -> Bytes {
+        let start = self.given;
+        self.given += bytes.len() as u64;
+        if !self.flip || bytes.is_empty() {
+            return bytes;
+        }
+        let declared = self.declared.filter(|declared| *declared > 0);
+        let at = *self.flip_at.get_or_insert_with(|| declared.map_or(0, |declared| fastrand::u64(..declared)));
+        if !(start..self.given).contains(&at) {
+            return bytes;
+        }
+        let mut copy = bytes.to_vec();
+        // Fits: it lies within bytes that are in memory.
+        copy[(at - start) as usize] ^= 1;
+        Bytes::from(copy)
+    }
+
+    /// The next bytes as they come, `None` at the end.
+    async fn next_wrapped(&mut self) -> Result<Option<Bytes>> {
         if self.ended {
             return Ok(None);
         }

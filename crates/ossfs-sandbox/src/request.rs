@@ -16,9 +16,11 @@ const CONTROL_PREFIX: &str = "/-/";
 const QUERY_PAIRS_MAX: usize = 256;
 
 /// A request without its body.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) method: Method,
+    /// As it came, percent-encoded.
+    pub(crate) path: String,
     pub(crate) bucket: Option<BucketName>,
     pub(crate) key: Option<Key>,
     pub(crate) query: Query,
@@ -47,7 +49,8 @@ impl Request {
             None => None,
         };
         let key = target.key.as_deref().map(parse_key).transpose()?;
-        Ok(Self { method: parts.method, bucket, key, query, headers: parts.headers, host })
+        let path = parts.uri.path().to_owned();
+        Ok(Self { method: parts.method, path, bucket, key, query, headers: parts.headers, host })
     }
 
     pub(crate) fn bucket(&self) -> Result<&BucketName> {
@@ -142,7 +145,7 @@ fn decode(text: &str) -> Result<Vec<u8>> {
 }
 
 /// The names and values of a query, decoded, in the order they came. A missing value is an empty one.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Query(Vec<(String, String)>);
 
 impl Query {
@@ -179,6 +182,12 @@ impl Query {
     /// The value of a parameter, unless it is empty.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.value(name).filter(|value| !value.is_empty())
+    }
+
+    /// Gives a parameter one value, whatever it had.
+    pub(crate) fn set(&mut self, name: &str, value: String) {
+        self.0.retain(|(other, _)| other != name);
+        self.0.push((name.to_owned(), value));
     }
 
     /// A number within a range.

@@ -1,4 +1,4 @@
-//! From a request to its answer: signature, weather, operation, and what every answer carries.
+//! From a request to its answer, in OSS's words or S3's: signature, weather, operation, and what every answer carries.
 
 use crate::answer::{Answer, AnswerBody, Harm, Payload};
 use crate::auth::Account;
@@ -9,10 +9,12 @@ use crate::operations::{self, Call};
 use crate::receive::RequestBody;
 use crate::request::{Request, is_control};
 use crate::route::{self, Operation};
+use crate::s3;
 use crate::stats::Stats;
 use crate::time;
 use crate::world::World;
 use http::header::{CONNECTION, DATE, RANGE, SERVER};
+use http::request::Parts;
 use http::{HeaderValue, Response};
 use hyper::body::Incoming;
 use ossfs_types::Clock;
@@ -69,6 +71,23 @@ impl Ending {
 #[error("not answered, on purpose")]
 pub(crate) struct NoAnswer;
 
+/// A request that was understood.
+struct Asked {
+    request: Request,
+    operation: Operation,
+    /// As it came, where that was in S3's words.
+    in_s3: Option<Request>,
+}
+
+impl Asked {
+    fn understand(parts: Parts, speaks_s3: bool) -> Result<Self> {
+        let came = Request::parse(parts)?;
+        let (request, in_s3) = if speaks_s3 { (s3::in_oss_words(&came)?, Some(came)) } else { (came, None) };
+        let operation = route::operation(&request)?;
+        Ok(Self { request, operation, in_s3 })
+    }
+}
+
 impl Shared {
     /// Answers one request.
     pub(crate) async fn respond(
@@ -86,24 +105,26 @@ impl Shared {
         }
         let request_id = format!("{:024X}", fastrand::u128(..) >> 32);
         let mut body = RequestBody::new(incoming, &parts.headers, self.stats.clone());
-        let method = parts.method.clone();
-        let parsed = Request::parse(parts).and_then(|request| {
-            let operation = route::operation(&request)?;
-            Ok((request, operation))
-        });
-        let (outcome, weather, host) = match &parsed {
-            Ok((request, operation)) => {
-                self.stats.count(*operation);
-                let weather = self.climate.meet(*operation, request.headers.contains_key(RANGE), started);
-                let outcome = self.weathered(request, *operation, &mut body, weather, ending).await?;
-                (outcome, weather, request.host.as_str())
+        let speaks_s3 = s3::is_spoken(&parts);
+        let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
+        let asked = Asked::understand(parts, speaks_s3);
+        let (outcome, weather) = match &asked {
+            Ok(asked) => {
+                self.stats.count(asked.operation);
+                let ranged = asked.request.headers.contains_key(RANGE);
+                let weather = self.climate.meet(asked.operation, ranged, started);
+                (self.weathered(asked, &mut body, weather, ending).await?, weather)
             }
-            Err(error) => (Err(error.clone()), Weather::default(), ""),
+            Err(error) => (Err(error.clone()), Weather::default()),
         };
         if let Err(error) = &outcome {
             tracing::debug!(%request_id, code = error.name(), "{}", error.text());
         }
-        let mut answer = outcome.unwrap_or_else(|error| Answer::refusal(&error, &method, host, &request_id));
+        let host = asked.as_ref().map_or("", |asked| &asked.request.host);
+        let mut answer = outcome.unwrap_or_else(|error| match speaks_s3 {
+            true => s3::refusal(&error, &method, &path, &request_id),
+            false => Answer::refusal(&error, &method, host, &request_id),
+        });
         if !body.drain().await {
             answer.headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
@@ -111,18 +132,20 @@ impl Shared {
         answer = answer.header("x-oss-request-id", id);
         let took = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         answer = answer.header("x-oss-server-time", HeaderValue::from(took));
+        if speaks_s3 {
+            answer = s3::in_s3_words(answer);
+        }
         if !weather.latency.is_zero() {
             sleep(weather.latency).await;
         }
-        let harm = harm(weather.fault, parsed.as_ref().ok().map(|(_, operation)| *operation), &answer);
+        let harm = harm(weather.fault, asked.as_ref().ok().map(|asked| asked.operation), &answer);
         Ok(self.finish(answer, harm, weather.bandwidth))
     }
 
     /// Runs an operation in the weather it meets. `Err` on the outside if there is to be no answer.
     async fn weathered(
         &self,
-        request: &Request,
-        operation: Operation,
+        asked: &Asked,
         body: &mut RequestBody,
         weather: Weather,
         ending: &Ending,
@@ -144,11 +167,11 @@ impl Shared {
                 ending.set(End::Closed);
                 return Err(NoAnswer);
             }
-            Some(FaultKind::Corrupt) if operation != Operation::GetObject => body.flip_a_byte(),
+            Some(FaultKind::Corrupt) if asked.operation != Operation::GetObject => body.flip_a_byte(),
             Some(FaultKind::Corrupt | FaultKind::LostAnswer | FaultKind::Truncate) | None => {}
         }
         body.set_bandwidth(weather.bandwidth);
-        let outcome = self.run(request, operation, body).await;
+        let outcome = self.run(asked, body).await;
         if weather.fault == Some(FaultKind::LostAnswer) {
             ending.set(End::Closed);
             return Err(NoAnswer);
@@ -156,11 +179,19 @@ impl Shared {
         Ok(outcome)
     }
 
-    async fn run(&self, request: &Request, operation: Operation, body: &mut RequestBody) -> Result<Answer> {
+    async fn run(&self, asked: &Asked, body: &mut RequestBody) -> Result<Answer> {
+        let Asked { request, operation, in_s3 } = asked;
         let now = self.clock.now();
-        let caller = self.account.identify(request, now)?;
+        let caller = match in_s3 {
+            Some(came) => s3::identify(&self.account, came, *operation, body, now)?,
+            None => self.account.identify(request, now)?,
+        };
         let call = Call { world: &self.world, account: &self.account, caller, request, body, now };
-        operations::run(operation, call).await
+        let answer = operations::run(*operation, call).await?;
+        Ok(match in_s3 {
+            Some(came) => s3::completed(answer, came, *operation, &self.account.region),
+            None => answer,
+        })
     }
 
     /// Adds what every answer carries.

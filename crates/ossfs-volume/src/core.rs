@@ -261,8 +261,9 @@ impl Core {
         // What is staged is as it was left.
         let staged = tree.nodes().filter(|(_, node)| node.is_dirty());
         let contents = staged.filter_map(|(id, node)| {
-            let extents = node.durable.as_ref()?.extents().clone();
-            Some((id, Content { extents, ..Content::default() }))
+            let durable = node.durable.as_ref()?;
+            let stream = tree.pending_upload(id).and_then(|upload| durable.stream(upload));
+            Some((id, Content { extents: durable.extents().clone(), stream, since: None }))
         });
         let contents: HashMap<NodeId, Content> = contents.collect();
         let mut world = World {

@@ -1,16 +1,18 @@
 //! Signatures of version 4: `OSS4-HMAC-SHA256`.
 
-use super::{Account, check_not_expired, check_skew, header_bytes, malformed, mismatch, sorted_names};
+use super::{Account, check_not_expired, check_skew, header_bytes, hmac_sha256, malformed, mismatch, sorted_names};
 use crate::error::{OssError, Result};
 use crate::request::Request;
 use crate::time;
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::Mac;
 use jiff::SignedDuration;
 use ossfs_types::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
 pub(super) const ALGORITHM: &str = "OSS4-HMAC-SHA256";
+/// What signing keys begin with.
+const SCHEME: &str = "aliyun_v4";
 const PRODUCT: &str = "oss";
 const TERMINATOR: &str = "aliyun_v4_request";
 /// OSS signs no bodies.
@@ -139,10 +141,9 @@ fn check_scope(account: &Account, claim: &Claim<'_>, sent: &str) -> Result<()> {
 fn verify(account: &Account, request: &Request, claim: &Claim<'_>, sent: &str) -> Result<()> {
     let canonical = canonical_request(request, &claim.additional);
     let string_to_sign = string_to_sign(claim, sent, &canonical);
-    let key = account.day_key(claim.day);
-    let mac = Hmac::<Sha256>::new_from_slice(&key).expect("HMAC takes keys of any length");
+    let key = account.signing_key(SCHEME, [claim.day, claim.region, PRODUCT, TERMINATOR]);
     let provided = hex::decode(claim.signature).unwrap_or_default();
-    if mac.chain_update(string_to_sign.as_bytes()).verify_slice(&provided).is_ok() {
+    if hmac_sha256(&key, string_to_sign.as_bytes()).verify_slice(&provided).is_ok() {
         return Ok(());
     }
     Err(mismatch(claim.id, claim.signature, string_to_sign.as_bytes(), claim.in_url)
@@ -153,16 +154,6 @@ fn string_to_sign(claim: &Claim<'_>, sent: &str, canonical: &[u8]) -> String {
     let Claim { day, region, product, terminator, .. } = claim;
     let hash = hex::encode(Sha256::digest(canonical));
     format!("{ALGORITHM}\n{sent}\n{day}/{region}/{product}/{terminator}\n{hash}")
-}
-
-/// The key that signs everything of one day in one region.
-pub(super) fn signing_key(secret: &str, day: &str, region: &str) -> [u8; 32] {
-    let mut key: Vec<u8> = [b"aliyun_v4", secret.as_bytes()].concat();
-    for step in [day, region, PRODUCT, TERMINATOR] {
-        let mac = Hmac::<Sha256>::new_from_slice(&key).expect("HMAC takes keys of any length");
-        key = mac.chain_update(step.as_bytes()).finalize().into_bytes().to_vec();
-    }
-    key.try_into().expect("an HMAC of SHA-256 has 32 bytes")
 }
 
 /// The request in the one form that both sides can compute.

@@ -7,4 +7,5 @@ mod conditions;
 mod hostile;
 mod objects;
 mod persistence;
+mod s3;
 mod uploads;

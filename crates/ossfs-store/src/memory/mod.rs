@@ -40,6 +40,11 @@ impl MemoryStore {
         Self { name, clock, state: Mutex::new(State::default()) }
     }
 
+    /// Another bucket that has the same in it now, uploads in progress included.
+    pub fn fork(&self) -> Self {
+        Self { name: self.name.clone(), clock: self.clock.clone(), state: Mutex::new(self.state().clone()) }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

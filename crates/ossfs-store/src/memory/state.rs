@@ -62,7 +62,7 @@ impl Object {
 }
 
 /// Everything in the bucket.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct State {
     pub objects: BTreeMap<Key, Object>,
     /// By key and id, the order in which they are listed.

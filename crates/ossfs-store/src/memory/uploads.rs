@@ -12,7 +12,7 @@ use ossfs_types::{Crc64, ETag, Key, Prefix, Timestamp};
 use std::collections::BTreeMap;
 
 /// An upload in progress.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct UploadState {
     options: PutOptions,
     initiated: Timestamp,

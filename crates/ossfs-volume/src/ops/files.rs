@@ -48,6 +48,17 @@ enum Place {
     Uploading,
 }
 
+impl Place {
+    /// The version of an object that bytes are read of.
+    fn version(&self) -> Option<&Version> {
+        match self {
+            Self::Object(version) => Some(version),
+            Self::Mixed(_, base) => base.as_ref(),
+            Self::End | Self::Here(_) | Self::Uploading => None,
+        }
+    }
+}
+
 impl Volume {
     /// Opens a file.
     pub async fn open_file(&self, node: NodeId, mode: OpenMode) -> Result<Opened> {
@@ -100,6 +111,7 @@ impl Volume {
         let begun = Instant::now();
         loop {
             let (id, stream, place) = core.place(handle, offset, len)?;
+            let version = place.version().filter(|_| !stream.has_served()).cloned();
             let read = match place {
                 Place::End => return Ok(Bytes::new()),
                 Place::Here(bytes) => {
@@ -114,10 +126,15 @@ impl Volume {
                 Place::Mixed(extents, base) => core.read_mixed(&extents, base.as_ref(), &stream).await,
             };
             let Unread { error, origin } = match read {
-                Ok(bytes) => {
-                    stream.note_served();
+                Ok(bytes)
+                    if stream.has_served()
+                        || core.note_served(handle, &stream, version)
+                        || begun.elapsed() > core.options.deadline =>
+                {
                     return Ok(bytes);
                 }
+                // The file is found to be another version, of which the rest would be.
+                Ok(_) => continue,
                 Err(unread) => unread,
             };
             let moved = matches!(error.kind(), Kind::NotFound | Kind::Precondition | Kind::InvalidRange);
@@ -304,6 +321,23 @@ impl Core {
             Some(content) => place_in(content, range, version),
         };
         Ok((id, stream, place))
+    }
+
+    /// Notes that bytes are given to whoever reads. Returns false if they are the first, of this version, and what a process
+    /// before this one has put has taken its place meanwhile.
+    fn note_served(&self, handle: HandleId, stream: &Stream, version: Option<Version>) -> bool {
+        // Under the lock: whoever commits another version asks whether this one was read.
+        let world = self.world();
+        let same = |version: Version| {
+            let open = world.handles.get(&handle)?;
+            let node = world.tree.node(open.node).filter(|node| node.epoch == open.epoch)?;
+            node.any_valid_home().map(|(_, ident)| ident.etag == version.etag)
+        };
+        let goes_on = version.and_then(same).unwrap_or(true);
+        if goes_on {
+            stream.note_served();
+        }
+        goes_on
     }
 
     async fn read_object(

@@ -7,7 +7,7 @@ use crate::HandleId;
 use crate::Volume;
 use crate::core::{Core, World};
 use crate::errors::{Error, Result};
-use crate::write::{Content, Durable, Extent, PartState, Source, Staged};
+use crate::write::{Content, Durable, Extent, Extents, PartState, Sealed, Source, Staged};
 use ossfs_ledger::{NodeId, Staging, StagingError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,8 @@ const INLINE_BYTES_MAX: u64 = 64 << 10;
 /// A file in more pieces than this is uploaded when it is closed, rather than its record written: that stays within what a
 /// transaction may have.
 const EXTENTS_MAX: usize = 5_000;
+/// So often a file is recorded anew whose upload was given up meanwhile.
+const TAKES_MAX: u32 = 8;
 
 impl Volume {
     /// Puts on disk whatever is in memory alone, so that the next mount goes on with it. What could not be is told in the
@@ -38,7 +40,9 @@ impl Volume {
 
 /// What a file is, to be recorded.
 struct Taken {
-    content: Content,
+    extents: Extents,
+    /// The upload that has those of the bytes that were sent.
+    upload: Option<Sealed>,
     generation: u64,
     settled_generation: u64,
 }
@@ -46,21 +50,49 @@ struct Taken {
 impl Core {
     /// Records what a file is now: it survives a killed daemon.
     pub(crate) async fn record_content(&self, id: NodeId) -> Result<()> {
-        let Some(taken) = take(&self.world(), id)? else { return Ok(()) };
-        let staged =
-            self.stage_extents(taken.content.extents.unstaged()).await.map_err(|error| staging_error(&error))?;
-        self.change(|world| record(world, id, taken, &staged));
-        self.room.notify_waiters();
-        self.recorded()
+        for _ in 0..TAKES_MAX {
+            let Some(taken) = self.change(|world| self.take(world, id))? else { return Ok(()) };
+            let staged = self.stage_extents(taken.extents.unstaged()).await.map_err(|error| staging_error(&error))?;
+            let recorded = self.change(|world| record(world, id, taken, &staged));
+            self.room.notify_waiters();
+            if recorded {
+                return self.recorded();
+            }
+        }
+        Err(Error::Failed)
     }
 
-    /// Records what a file is now if none of its bytes are in memory: nothing has to be staged then.
+    /// Records what a file is now if none of its bytes are in memory, nor in an upload: nothing has to be staged then.
     pub(super) fn record_without_bytes(&self, world: &mut World, id: NodeId) {
-        if let Ok(Some(taken)) = take(world, id)
-            && taken.content.extents.memory_bytes() == 0
+        let without = |content: &Content| content.stream.is_none() && content.extents.memory_bytes() == 0;
+        if world.content(id).is_some_and(without)
+            && let Ok(Some(taken)) = self.take(world, id)
         {
             record(world, id, taken, &[]);
         }
+    }
+
+    /// What a file is that the ledger does not have yet; an error if some of its bytes can't be had.
+    fn take(&self, world: &mut World, id: NodeId) -> Result<Option<Taken>> {
+        let Some(node) = world.tree.node(id).filter(|node| node.recorded && node.is_dirty()) else { return Ok(None) };
+        if node.names.is_empty() {
+            // It ends with the process.
+            return Ok(None);
+        }
+        let (generation, settled_generation) = (node.generation, node.settled_generation);
+        let known = node.durable.as_ref().is_some_and(|durable| durable.generation() == generation);
+        // An empty file without content here was just made: that is recorded.
+        let Some(content) = world.content(id).filter(|_| !known) else { return Ok(None) };
+        // Before it is begun, the bytes of an upload are all here.
+        if content.stream.as_ref().is_some_and(|stream| stream.upload.is_some()) {
+            self.seal(world, id);
+        }
+        let Some(content) = world.content(id) else { return Ok(None) };
+        let (extents, upload) = (content.extents.clone(), content.stream.as_ref().and_then(Sealed::of));
+        if upload.is_none() && extents.has_sent() {
+            return Err(Error::Failed);
+        }
+        Ok(Some(Taken { extents, upload, generation, settled_generation }))
     }
 
     /// With `writeback`: what was written through a handle is recorded, and settled a moment later.
@@ -151,40 +183,34 @@ fn idle_extents(content: &Content) -> Vec<Extent> {
     extents
 }
 
-/// What a file is that the ledger does not have yet; an error if some of its bytes can't be had.
-fn take(world: &World, id: NodeId) -> Result<Option<Taken>> {
-    let Some(node) = world.tree.node(id).filter(|node| node.recorded && node.is_dirty()) else { return Ok(None) };
-    if node.names.is_empty() {
-        // It ends with the process.
-        return Ok(None);
-    }
-    let known = node.durable.as_ref().is_some_and(|durable| durable.generation() == node.generation);
-    // An empty file without content here was just made: that is recorded.
-    let Some(content) = world.content(id).filter(|_| !known) else { return Ok(None) };
-    if content.stream.is_some() {
-        return Err(Error::Unsupported);
-    }
-    let content = Content { extents: content.extents.clone(), ..Content::default() };
-    Ok(Some(Taken { content, generation: node.generation, settled_generation: node.settled_generation }))
-}
-
-/// Records what a file was, with the bytes that were in memory then as they are staged.
-fn record(world: &mut World, id: NodeId, taken: Taken, staged: &[Extent]) {
-    let Taken { mut content, generation, settled_generation } = taken;
+/// Records what a file was, with the bytes that were in memory then as they are staged. Returns false if the upload that has
+/// some of them was given up: then it is something else by now.
+fn record(world: &mut World, id: NodeId, taken: Taken, staged: &[Extent]) -> bool {
+    let Taken { mut extents, mut upload, generation, settled_generation } = taken;
     world.with_content(id, |now| staged.iter().for_each(|extent| now.extents.stage(extent)));
-    staged.iter().for_each(|extent| content.extents.stage(extent));
-    let Some(node) = world.tree.node(id).filter(|node| node.recorded) else { return };
+    staged.iter().for_each(|extent| extents.stage(extent));
+    let Some(node) = world.tree.node(id).filter(|node| node.recorded) else { return true };
     let later = node.durable.as_ref().is_some_and(|durable| durable.generation() > generation);
     if node.settled_generation >= generation || later {
-        return;
+        return true;
     }
     if node.settled_generation != settled_generation {
         // What was uploaded meanwhile is the base now.
-        content.extents.rebase(node.settled_generation);
+        extents.rebase(node.settled_generation);
+        upload = None;
     }
-    if let Some(durable) = Durable::new(generation, content.extents) {
+    let stream = world.content(id).and_then(|content| content.stream.as_ref());
+    let begun = stream.and_then(|stream| stream.upload.as_ref());
+    if upload.as_ref().is_some_and(|sealed| !begun.is_some_and(|begun| sealed.is(begun))) {
+        return false;
+    }
+    if let Some(mut durable) = Durable::new(generation, extents, upload) {
+        if let Some(stream) = stream {
+            durable.note_sent(stream);
+        }
         world.tree.set_durable(id, Some(Arc::new(durable)));
     }
+    true
 }
 
 /// What a failure of staging means for a call; it is logged, because the caller only sees a number.

@@ -4,7 +4,7 @@ use crate::core::{Core, World};
 use crate::errors::{Error, Result};
 use crate::settle::Patience;
 use crate::tree::{Gone, Node};
-use crate::write::Content;
+use crate::write::{Content, Durable, Extents};
 use crate::{HandleId, Volume};
 use bytes::Bytes;
 use ossfs_ledger::NodeId;
@@ -221,6 +221,12 @@ impl Core {
             // A streamed upload has nothing left to complete: it is aborted.
             let streamed = world.drop_content(id).is_some_and(|content| content.stream.is_some());
             world.set_content(id, Content::default());
+            let recorded = world.tree.node(id).and_then(|node| node.durable.as_ref());
+            if recorded.is_some_and(|durable| durable.has_upload()) {
+                // Whoever finds the record must not look for the upload.
+                let empty = Durable::new(generation, Extents::default(), None);
+                world.tree.set_durable(id, empty.map(Arc::new));
+            }
             if streamed {
                 world.tree.urge(id);
             }

@@ -41,9 +41,8 @@ impl Core {
             {
                 return self.give_up(&order, &error);
             }
-            if let Err(error) = self.sync_ledger().await {
+            if let Err(error) = self.synced().await {
                 tracing::error!(%error, "nothing is changed that the ledger does not announce");
-                let error = Error::new(Kind::Unavailable, "settle", error.to_string());
                 return self.give_up(&order, &error);
             }
             let sent = Instant::now();

@@ -20,18 +20,30 @@ impl Core {
     /// Finds out what became of an order that was pending: of a process before this one, or of this one.
     pub(super) async fn resolve(self: &Arc<Self>, order: Order) {
         if order.intent.kind == IntentKind::Multipart {
-            let streaming = {
+            let (streaming, inherited) = {
                 let world = self.world();
                 let node = world.tree.node(order.intent.node);
                 // What nobody can name or read any more is not completed.
                 let wanted = node.is_some_and(|node| !node.names.is_empty() || node.opens > 0);
-                wanted && world.content(order.intent.node).is_some_and(|content| content.stream.is_some())
+                let streams = world.content(order.intent.node).is_some_and(|content| content.stream.is_some());
+                (wanted && streams, node.is_some_and(|node| node.inherited))
             };
+            if streaming && inherited {
+                // The process before this one may have completed it.
+                match self.look(&order).await {
+                    Ok(Look::Ours(ident)) => return self.landed(&order, &ident),
+                    Ok(Look::AsBefore | Look::Foreign) => {}
+                    Err(error) => return self.leave(&order, &error),
+                }
+            }
             if streaming {
                 return self.finish_stream(order).await;
             }
         }
-        // What is still open of it is of no use any more.
+        // What is still open of it is of no use any more, and nothing that a crash leaves needs it.
+        if let Err(error) = self.synced().await {
+            return self.leave(&order, &error);
+        }
         let ended = match (order.upload(), order.intent.begun) {
             (Some(upload), _) => self.end_upload(&upload).await,
             (None, Some(begun)) => self.end_unnamed_uploads(&order, begun, None).await,
@@ -41,12 +53,7 @@ impl Core {
             return self.leave(&order, &error);
         }
         match self.look(&order).await {
-            Ok(Look::Ours(ident)) => self.change(|world| {
-                // It may have been sent twice.
-                let now = Instant::now();
-                world.tree.set_quarantine(&order.key, now + QUARANTINE, now);
-                self.committed(world, &order, &ident);
-            }),
+            Ok(Look::Ours(ident)) => self.landed(&order, &ident),
             Ok(Look::AsBefore | Look::Foreign) => self.change(|world| {
                 // It may still land: the key is left alone for a while, and looked at once more.
                 let ended = order.upload().is_some() || world.tree.quarantine.contains_key(&order.key);
@@ -61,6 +68,16 @@ impl Core {
             }),
             Err(error) => self.leave(&order, &error),
         }
+    }
+
+    /// What an order was to make was found at its key.
+    pub(super) fn landed(&self, order: &Order, ident: &Ident) {
+        self.change(|world| {
+            // It may have been sent twice.
+            let now = Instant::now();
+            world.tree.set_quarantine(&order.key, now + QUARANTINE, now);
+            self.committed(world, order, ident);
+        });
     }
 
     /// The answer to an order was lost just now. The same order, for the same bytes, may be sent again: whichever lands,
@@ -128,7 +145,7 @@ impl Core {
     }
 
     /// Looks at the key of an order.
-    async fn look(&self, order: &Order) -> Result<Look> {
+    pub(super) async fn look(&self, order: &Order) -> Result<Look> {
         let native = self.world().tree.node(order.intent.node).is_some_and(|node| node.native);
         let found = if native { self.look_at_symlink(order).await? } else { self.look_at_object(order).await? };
         Ok(match found {
@@ -378,7 +395,7 @@ impl Core {
 }
 
 /// What is at the key of an order.
-enum Look {
+pub(super) enum Look {
     /// What it was to make.
     Ours(Ident),
     /// What was there before.

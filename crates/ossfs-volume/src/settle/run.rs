@@ -55,11 +55,12 @@ pub(crate) fn spawn_timer(core: &Arc<Core>) {
 
 impl Core {
     /// Lets files be settled that grow a little at a time and are not closed. What is streamed is a bulk write: it appears
-    /// whole.
+    /// whole, once it is sealed.
     fn settle_growing(&self, world: &mut World) {
         let interval = self.options.settle_interval;
         let due = |content: &Content| {
-            content.stream.is_none() && content.since.is_some_and(|since| since.elapsed() >= interval)
+            let grows = content.stream.as_ref().is_none_or(|stream| stream.sealed.is_some());
+            grows && content.since.is_some_and(|since| since.elapsed() >= interval)
         };
         let due: Vec<NodeId> = world.contents().filter(|(_, content)| due(content)).map(|(id, _)| id).collect();
         for id in due {

@@ -1,17 +1,18 @@
 //! Uploads that are streamed while their file is being written, in bounded memory.
 //!
 //! The parts' bytes stay here until the store has them; then they can't be read until the upload is completed, which a
-//! reader of them, or a writer over them, waits for.
+//! reader of them, or a writer over them, waits for. Once the upload is sealed no more parts come to it; then a crash leaves
+//! it to the next process, if the file was recorded.
 
 use super::carry::Outcome;
 use super::plan::Order;
-use super::upload::Completing;
+use super::resolve::{Look, QUARANTINE};
+use super::upload::{Completing, lost_parts};
 use crate::core::{Core, World};
 use crate::tree::Work;
 use crate::write::{Extent, PartState, Stream, StreamPart};
-use ossfs_ledger::NodeId;
-use ossfs_store::{Error, Kind, PartNumber, PutOptions, Result, Upload};
-use ossfs_types::ByteRange;
+use ossfs_ledger::{Intent, NodeId};
+use ossfs_store::{Error, Kind, PartNumber, Result, Upload};
 use ossfs_types::limits::PART_BYTES_MIN;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -77,8 +78,7 @@ impl Core {
 
     async fn begin_upload(self: Arc<Self>, mut order: Order) {
         let id = order.intent.node;
-        let begun = self.request_upload(&mut order).await;
-        match begun {
+        match self.begin_noted_upload(&mut order).await {
             Ok(upload) => {
                 if let Err(error) = self.announce_upload(&mut order, &upload).await {
                     tracing::error!(%error, "an upload is not in the ledger");
@@ -110,11 +110,6 @@ impl Core {
                 self.room.notify_waiters();
             }
         }
-    }
-
-    async fn request_upload(&self, order: &mut Order) -> Result<Upload> {
-        let options = PutOptions { metadata: self.metadata(order).await?, headers: self.write_headers(order) };
-        self.begin_noted_upload(order, &options).await
     }
 
     /// Sends parts, each in a task of its own: their number is bounded by the memory for what is written.
@@ -165,6 +160,7 @@ impl Core {
                         tracing::warn!(%error, "a part was not uploaded");
                         part.state = PartState::Pending { in_flight: false };
                         stream.failures += 1;
+                        stream.gone |= error.kind() == Kind::UploadNotFound;
                     }
                 }
             });
@@ -178,8 +174,10 @@ impl Core {
         self.cut_rest(&mut order);
         let completing = match self.all_parts(id).await {
             Ok(completing) => completing,
+            Err(error) if error.kind() == Kind::UploadNotFound => return self.find_lost_upload(&order).await,
             Err(error) => return self.leave(&order, &error),
         };
+        self.change(|world| record_sent(world, id));
         order.completing = Some(completing);
         loop {
             match self.complete_checked(&order).await {
@@ -194,36 +192,61 @@ impl Core {
                     let error = Error::new(Kind::Precondition, "settle", "the upload is gone");
                     return self.leave(&order, &error);
                 }
+                Outcome::Failed(error) if error.kind() == Kind::UploadNotFound => {
+                    return self.find_lost_upload(&order).await;
+                }
                 Outcome::Failed(error) => return self.leave(&order, &error),
             }
         }
+    }
+
+    /// The store does not know an upload: it was completed, by a request whose answer was lost, or its parts are.
+    async fn find_lost_upload(&self, order: &Order) {
+        match self.look(order).await {
+            Ok(Look::Ours(ident)) => return self.landed(order, &ident),
+            Ok(Look::AsBefore | Look::Foreign) => {}
+            Err(error) => return self.leave(order, &error),
+        }
+        self.change(|world| {
+            let now = Instant::now();
+            let tree = &mut world.tree;
+            if tree.quarantine.contains_key(&order.key) && tree.quarantined(&order.key, now).is_none() {
+                tree.quarantine.remove(&order.key);
+                tree.abandon(order);
+                world.with_content(order.intent.node, |content| content.stream = None);
+            } else {
+                // Before that is believed the key is looked at once more.
+                tree.set_quarantine(&order.key, now + QUARANTINE, now);
+                tree.leave_pending(order);
+            }
+        });
+        self.note_failure(order.intent.node, &lost_parts());
+    }
+
+    /// Lets no more parts come to the upload of a streamed file. Returns the generation that its object will show.
+    pub(crate) fn seal(&self, world: &mut World, id: NodeId) -> Option<u64> {
+        let node = world.tree.node(id)?;
+        let (now, key) = (node.generation, node.intent.clone());
+        let sealed = world.with_content(id, |content| {
+            let part_bytes = self.options.part_bytes.max(content.extents.len() / PART_GROWTH);
+            content.seal(now, part_bytes)
+        });
+        let sealed = sealed.flatten()?;
+        let intent = key.as_ref().and_then(|key| world.tree.intent(key)).cloned();
+        if let (Some(key), Some(intent)) = (key, intent.filter(|intent| intent.generation != sealed)) {
+            world.tree.set_intent(&key, Some(Intent { generation: sealed, ..intent }));
+        }
+        Some(sealed)
     }
 
     /// Makes parts of all that is not in one yet; what is written from here on is not in this upload.
     fn cut_rest(&self, order: &mut Order) {
         let id = order.intent.node;
         self.change(|world| {
-            let now = world.tree.node(id).map_or(order.intent.generation, |node| node.generation);
-            let sealed = world.with_content(id, |content| {
-                let len = content.extents.len();
-                let part_bytes = self.options.part_bytes.max(len / PART_GROWTH);
-                let stream = content.stream.as_mut()?;
-                stream.failures = 0;
-                if stream.sealed.is_some() {
-                    return stream.sealed;
-                }
-                stream.sealed = Some(now);
-                while stream.sent_to() < len {
-                    let start = stream.sent_to();
-                    // What would be too small for a part is in the one before it.
-                    let size = if len - start < 2 * part_bytes { len - start } else { part_bytes };
-                    let range = ByteRange::at(start, size).expect("within the file");
-                    stream.parts.push(StreamPart { range, state: PartState::Pending { in_flight: false } });
-                }
-                stream.sealed
-            });
-            order.intent.generation = sealed.flatten().unwrap_or(now);
-            world.tree.set_intent(&order.key, Some(order.intent.clone()));
+            if let Some(sealed) = self.seal(world, id) {
+                order.intent.generation = sealed;
+            }
+            world.with_content(id, |content| content.stream.iter_mut().for_each(|stream| stream.failures = 0));
         });
     }
 
@@ -264,7 +287,8 @@ fn jobs(world: &mut World, id: NodeId) -> Vec<Job> {
         let Some(upload) = stream.upload.clone() else { return Vec::new() };
         let mut jobs = Vec::new();
         for (index, part) in stream.parts.iter_mut().enumerate() {
-            if stream.in_flight < STREAM_PARTS_IN_FLIGHT
+            if !stream.gone
+                && stream.in_flight < STREAM_PARTS_IN_FLIGHT
                 && stream.failures <= PART_FAILURES_MAX
                 && let PartState::Pending { in_flight } = &mut part.state
                 && !*in_flight
@@ -280,11 +304,25 @@ fn jobs(world: &mut World, id: NodeId) -> Vec<Job> {
     jobs.unwrap_or_default()
 }
 
+/// The ledger need not name bytes any more that the store has in parts.
+fn record_sent(world: &mut World, id: NodeId) {
+    let durable = world.tree.node(id).and_then(|node| node.durable.clone()).filter(|durable| durable.has_upload());
+    let stream = world.content(id).and_then(|content| content.stream.as_ref());
+    if let (Some(mut durable), Some(stream)) = (durable, stream)
+        && Arc::make_mut(&mut durable).note_sent(stream)
+    {
+        world.tree.set_durable(id, Some(durable));
+    }
+}
+
 /// The whole upload, if all of its parts are there; an error if some failed and none is on its way.
 fn completing(world: &World, id: NodeId) -> Result<Option<Completing>> {
-    let gone = || Error::new(Kind::UploadNotFound, "settle", "the upload was given up");
-    let content = world.content(id).ok_or_else(gone)?;
-    let stream = content.stream.as_ref().ok_or_else(gone)?;
+    let given_up = || Error::new(Kind::Unavailable, "settle", "the upload was given up");
+    let content = world.content(id).ok_or_else(given_up)?;
+    let stream = content.stream.as_ref().ok_or_else(given_up)?;
+    if stream.gone {
+        return Err(Error::new(Kind::UploadNotFound, "UploadPart", "the upload is gone"));
+    }
     let done: Option<Vec<ossfs_store::Part>> = stream
         .parts
         .iter()

@@ -5,16 +5,20 @@
 
 use super::plan::Order;
 use crate::core::Core;
-use ossfs_store::{PutOptions, Result, Upload};
+use ossfs_store::{PutOptions, Result, Upload, WriteHeaders};
 use ossfs_types::{Prefix, Timestamp};
 
 impl Core {
     /// Begins the upload of an order. The ledger tells of it before, so that whoever finds the order finds the upload.
-    pub(super) async fn begin_noted_upload(&self, order: &mut Order, options: &PutOptions) -> Result<Upload> {
+    pub(super) async fn begin_noted_upload(&self, order: &mut Order) -> Result<Upload> {
+        // What is at the key when it is completed is what matters: by then it may be something else, or set aside.
+        let headers = WriteHeaders { forbid_overwrite: false, ..self.write_headers(order) };
+        let options = PutOptions { metadata: self.metadata(order).await?, headers };
         let before = order.intent.begun;
         order.intent.begun.get_or_insert_with(|| self.clock.now());
         self.change(|world| world.tree.set_intent(&order.key, Some(order.intent.clone())));
-        let upload = self.store.create_upload(&order.key, options).await?;
+        self.synced().await?;
+        let upload = self.store.create_upload(&order.key, &options).await?;
         if let Some(begun) = before {
             // An attempt before this one may have begun another.
             self.end_unnamed_uploads(order, begun, Some(&upload)).await?;

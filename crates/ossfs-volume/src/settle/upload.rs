@@ -46,6 +46,11 @@ impl Snapshot {
     }
 }
 
+/// Bytes were in parts of an upload that was neither completed nor is there any more.
+pub(super) fn lost_parts() -> Error {
+    Error::new(Kind::Corrupt, "settle", "parts of the file are lost: somebody else aborted their upload")
+}
+
 fn staging_error(error: &StagingError) -> Error {
     let kind = match error {
         StagingError::Damaged(_) => Kind::Corrupt,
@@ -67,7 +72,11 @@ impl Core {
     pub(super) async fn upload(&self, order: &mut Order) -> Result<Ident> {
         self.send_parts(order).await?;
         if let Some(completing) = &order.completing {
-            return self.complete(order, completing).await;
+            return self.complete(order, completing).await.map_err(|error| match error.kind() {
+                // Completed before, perhaps, or aborted by somebody: the key tells.
+                Kind::UploadNotFound => error.into_kind(Kind::Unknown),
+                _ => error,
+            });
         }
         let snapshot = self.snapshot_of(order);
         let (extents, base) = (&snapshot.extents, snapshot.base.as_ref());
@@ -88,6 +97,9 @@ impl Core {
         }
         let snapshot = self.snapshot_of(order);
         let extents = &snapshot.extents;
+        if extents.has_sent() {
+            return Err(lost_parts());
+        }
         if extents.whole_origin().is_some_and(|origin| origin.ident.size <= COPY_BYTES_MAX) {
             return Ok(());
         }
@@ -178,13 +190,7 @@ impl Core {
                     let options = GetOptions { range: Some(range), if_match, ..GetOptions::default() };
                     chunks.push(self.store.read(key, &options, &self.pool).await?.bytes);
                 }
-                Source::Sent => {
-                    return Err(Error::new(
-                        Kind::Invalid,
-                        "settle",
-                        "bytes of an unfinished upload can't be sent again",
-                    ));
-                }
+                Source::Sent => return Err(lost_parts()),
             }
         }
         Ok(Payload::from(chunks).counted_in(self.sent.clone()))
@@ -209,8 +215,7 @@ impl Core {
         base: Option<&(Key, Ident)>,
         copies: bool,
     ) -> Result<()> {
-        let options = PutOptions { metadata: self.metadata(order).await?, headers: self.write_headers(order) };
-        let upload = self.begin_noted_upload(order, &options).await?;
+        let upload = self.begin_noted_upload(order).await?;
         self.announce_upload(order, &upload).await?;
         let all: Vec<Extent> = extents.iter().cloned().collect();
         let copy = if copies { PART_COPY_BYTES } else { self.options.part_bytes };
@@ -250,6 +255,11 @@ impl Core {
         order.intent.kind = IntentKind::Multipart;
         order.intent.upload = Some(upload.id.as_str().into());
         self.change(|world| world.tree.set_intent(&order.key, Some(order.intent.clone())));
+        self.synced().await
+    }
+
+    /// Waits until the ledger has on disk what is to come before a request.
+    pub(super) async fn synced(&self) -> Result<()> {
         let synced = self.sync_ledger().await;
         synced.map_err(|error| Error::new(Kind::Unavailable, "settle", error.to_string()))
     }
@@ -294,12 +304,7 @@ impl Core {
 
     pub(super) async fn complete(&self, order: &Order, completing: &Completing) -> Result<Ident> {
         let forbid = self.write_headers(order).forbid_overwrite;
-        let completed = self.store.complete_upload(&completing.upload, &completing.parts, forbid).await;
-        let written = completed.map_err(|error| match error.kind() {
-            // Completed before, perhaps, or aborted by somebody: the key tells.
-            Kind::UploadNotFound => error.into_kind(Kind::Unknown),
-            _ => error,
-        })?;
+        let written = self.store.complete_upload(&completing.upload, &completing.parts, forbid).await?;
         let crc64 = completing
             .parts
             .iter()

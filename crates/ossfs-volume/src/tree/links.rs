@@ -172,7 +172,11 @@ impl Tree {
         let several = node.names.len() > 1;
         if !node.recorded {
             match self.name_at(id, key.as_str()) {
-                Some((parent, name)) if several => self.vanish(id, parent, &name),
+                Some((parent, name)) if several => {
+                    self.vanish(id, parent, &name);
+                    // What is there instead is a file by itself.
+                    self.list_again(key);
+                }
                 Some(_) => return false,
                 // The directory of that name has vanished already.
                 None => self.drop_homes_without_name(id),

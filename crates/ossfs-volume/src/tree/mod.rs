@@ -29,6 +29,7 @@ pub(crate) use sighting::{Sighting, ident_of, ident_of_stat};
 
 use crate::write::Durable;
 use ossfs_ledger::{Change, Claim, Home, Ident, Intent, IntentKind, Name, NodeId, Record, RecordKey, Staging, Tomb};
+use ossfs_store::{Upload, UploadId};
 use ossfs_types::{FileKind, Key, Prefix};
 use sequence::Sequences;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -237,6 +238,13 @@ impl Tree {
 
     pub(crate) fn intent(&self, key: &Key) -> Option<&Intent> {
         self.intents.get(key)
+    }
+
+    /// The upload that was begun for a node and may not have ended.
+    pub(crate) fn pending_upload(&self, id: NodeId) -> Option<Upload> {
+        let key = self.node(id)?.intent.as_ref()?;
+        let upload = UploadId::parse(self.intent(key)?.upload.as_deref()?)?;
+        Some(Upload { key: key.clone(), id: upload })
     }
 
     pub(crate) fn home_at(&self, key: &Key) -> Option<NodeId> {

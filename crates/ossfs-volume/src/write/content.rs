@@ -1,8 +1,8 @@
 //! A file's bytes as long as they differ from the bucket's, and the upload that is streamed meanwhile.
 //!
 //! ```text
-//! no stream --(enough new bytes from the start on)--> streaming --(flush)--> completed: the upload is the base
-//!                                                        |        (sealed meanwhile: what is written goes behind it)
+//! no stream --(enough new bytes from the start on)--> streaming --(flush)--> sealed --> completed: the upload is the base
+//!                                                        |                     (what is written goes behind it)
 //!                                                        +--(cut to nothing, unlinked)--> aborted
 //! ```
 //!
@@ -37,17 +37,19 @@ pub(crate) struct Stream {
     pub sealed: Option<u64>,
     /// Failures since the file was last asked to be settled.
     pub failures: u32,
+    /// The store does not know the upload any more.
+    pub gone: bool,
 }
 
 /// One part of a stream.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct StreamPart {
     pub range: ByteRange,
     pub state: PartState,
 }
 
 /// How far a part is.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum PartState {
     /// Its bytes are here, and perhaps on their way.
     Pending {
@@ -89,5 +91,24 @@ impl Content {
             return None;
         }
         ByteRange::at(start, size)
+    }
+
+    /// Makes parts of all that is not in one yet; what is written from here on is not in the upload. Returns the generation
+    /// that it is completed with: if it was sealed before, that of then.
+    pub(crate) fn seal(&mut self, generation: u64, part_bytes: u64) -> Option<u64> {
+        let len = self.extents.len();
+        let stream = self.stream.as_mut()?;
+        if stream.sealed.is_some() {
+            return stream.sealed;
+        }
+        stream.sealed = Some(generation);
+        while stream.sent_to() < len {
+            let start = stream.sent_to();
+            // What would be too small for a part is in the one before it.
+            let size = if len - start < 2 * part_bytes { len - start } else { part_bytes };
+            let range = ByteRange::at(start, size).expect("within the file");
+            stream.parts.push(StreamPart { range, state: PartState::Pending { in_flight: false } });
+        }
+        stream.sealed
     }
 }

@@ -254,6 +254,12 @@ impl Extents {
     pub(crate) fn sent(&mut self, range: ByteRange) {
         let generation = self.in_range(range).iter().map(|extent| extent.generation).max().unwrap_or_default();
         self.set(range.start(), range.end(), Source::Sent, generation);
+        self.merge_sent(range);
+    }
+
+    /// Whether bytes are in parts that were uploaded.
+    pub(crate) fn has_sent(&self) -> bool {
+        self.map.values().any(|extent| extent.source == Source::Sent)
     }
 
     /// Whether everything before an offset was written here since there was a base.
@@ -340,6 +346,20 @@ impl Extents {
         let (source, generation) = (before.source.clone(), before.generation.max(last.generation));
         let (start, end) = (before.range.start(), last.range.end());
         self.set(start, end, source, generation);
+    }
+
+    /// Makes one extent of what was sent and its neighbours that were sent too: which part they are in does not matter here.
+    fn merge_sent(&mut self, range: ByteRange) {
+        let before = self.map.range(..range.start()).next_back().map(|(_, extent)| extent);
+        let after = self.map.get(&range.end());
+        let neighbours = [before, after].into_iter().flatten().filter(|extent| extent.source == Source::Sent);
+        let Some(own) = self.map.get(&range.start()) else { return };
+        let (start, end, generation) =
+            neighbours.fold((range.start(), range.end(), own.generation), |(start, end, generation), extent| {
+                let (first, last) = (extent.range.start(), extent.range.end());
+                (start.min(first), end.max(last), generation.max(extent.generation))
+            });
+        self.set(start, end, Source::Sent, generation);
     }
 
     /// Makes one extent of neighbours that are ranges of the base.

@@ -144,6 +144,14 @@ fn writeback_in_storms() {
 }
 
 #[test]
+fn large_files_in_little_memory_and_storms() {
+    for writeback in [false, true] {
+        let plan = Plan { writeback, crashes: Crashes::Anytime, storm: Some(STORM), ..FAIR };
+        run(Plan { bytes_max: 2 << 20, small: true, ..plan }, 15, 1_000);
+    }
+}
+
+#[test]
 fn writeback_of_large_files_in_little_memory() {
     let plan = Plan { writeback: true, crashes: Crashes::Anytime, bytes_max: 2 << 20, small: true, ..FAIR };
     run(plan, 30, 500);

@@ -289,15 +289,23 @@ async fn nothing_is_kept_of_what_was_written_to_a_file_that_is_replaced() {
 #[test]
 fn a_file_is_described_while_it_moves_back_to_a_key_that_it_still_has() {
     let mv = |from: &str, to: &str| Operation::Rename(from.to_owned(), to.to_owned());
-    let objects = vec![("a/x".to_owned(), "1".to_owned())];
-    search(&Scene { objects, operations: vec![mv("a", "c"), mv("c", "a")], outsider: None, disturbances: 0 });
+    let objects = vec![("a/x".to_owned(), "1".into())];
+    search(&Scene { objects, operations: vec![mv("a", "c"), mv("c", "a")], ..Scene::default() });
 }
 
 #[test]
 fn an_open_file_does_not_go_over_to_what_a_process_before_this_one_wrote() {
-    let objects = vec![("f".to_owned(), "[old]".to_owned())];
-    let operations = vec![Operation::Write("f".to_owned(), "<newer>".to_owned()), Operation::Look];
-    search(&Scene { objects, operations, outsider: None, disturbances: 1 });
+    let objects = vec![("f".to_owned(), "[old]".into())];
+    let operations = vec![Operation::Write("f".to_owned(), "<newer>".into()), Operation::Look];
+    search(&Scene { objects, operations, disturbances: 1, ..Scene::default() });
+}
+
+#[test]
+fn what_a_process_before_has_put_is_not_read_behind_the_version_before() {
+    let objects = vec![("a".to_owned(), "[old]".into())];
+    let rename = Operation::Rename("a".to_owned(), "b".to_owned());
+    let operations = vec![rename, Operation::Write("b".to_owned(), "<longer>".into())];
+    search(&Scene { objects, operations, disturbances: 1, ..Scene::default() });
 }
 
 #[tokio::test(start_paused = true)]

@@ -321,3 +321,15 @@ async fn directories_count_the_directories_in_them() {
     mount.outlast_ttl().await;
     assert_eq!(mount.stat("d").await.unwrap().links, 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_name_at_which_somebody_else_puts_the_same_bytes_is_a_file_by_itself() {
+    let mount = over(&[("d/a", "one")]).await;
+    mount.ln("d/a", "b").await.unwrap();
+    settled(&mount).await;
+    mount.outsider_puts("d/a", b"one").await;
+    mount.outlast_ttl().await;
+    assert_eq!(mount.names("d").await.unwrap(), ["a"]);
+    assert_eq!(mount.read("d/a").await.unwrap(), b"one");
+    assert_ne!(mount.at("d/a").await, mount.at("b").await);
+}

@@ -20,6 +20,7 @@ mod outsiders;
 mod recalling;
 mod staging;
 mod strangers;
+mod streams;
 mod syncing;
 mod tales;
 mod traces;

@@ -330,7 +330,7 @@ impl Ledger for Fatal {
 /// Runs calls on a mount with a file `f` that says `old`, killed at each commit that they make and that settling makes
 /// after them; `calls` counts those that have returned. What the next mount shows, and then the bucket, is for `check` to
 /// judge.
-async fn killed_at_each_commit(
+pub(crate) async fn killed_at_each_commit(
     options: &VolumeOptions,
     calls: impl AsyncFn(&Mount, &AtomicUsize),
     check: impl Fn(usize, usize, &BTreeMap<String, crate::mount::Entry>),

@@ -97,3 +97,32 @@ fn a_place_where_nothing_can_be_staged_is_told() {
     sh(mount.root(), "echo 1 > f");
     assert_eq!(bucket.get("f"), b"1\n");
 }
+
+#[test]
+fn what_was_uploaded_of_a_large_file_before_a_kill_is_not_uploaded_again() {
+    let Some(bucket) = Bucket::start() else { return };
+    let mount = Background::at(&bucket, "mnt");
+    sh(&bucket.path(""), "head -c 60000000 /dev/urandom > source");
+    for (options, closed) in [(vec![], false), (vec!["-owriteback"], true)] {
+        mount.mount(&bucket, &options);
+        bucket.conditions(r#"{"faults": [{"operations": ["CompleteMultipartUpload"], "kind": "denied"}]}"#);
+        let copied = sh(&bucket.path(""), "dd if=source of=mnt/large bs=1M status=none 2>&1 || echo failed");
+        assert_eq!(copied.is_empty(), closed, "{copied}");
+        kill(mount.pid());
+        mount.wait_for_end(SOON);
+        let _ = output_of(Command::new(OSSFS).arg("umount").arg(mount.root()), SOON);
+        assert_eq!((bucket.uploads().len(), bucket.keys().len()), (1, 0));
+        bucket.calm();
+        let before = bucket.traffic().0;
+        mount.mount(&bucket, &options);
+        sh(&bucket.path(""), "cmp source mnt/large");
+        let sent = bucket.traffic().0 - before;
+        // With `writeback` no part need have arrived when the file was closed.
+        assert!(closed || sent < 1 << 20, "{sent} bytes were sent again");
+        assert!(sent < 64 << 20, "{sent} bytes were sent again");
+        sh(mount.root(), "rm large");
+        let umount = output_of(Command::new(OSSFS).arg("umount").arg(mount.root()), SOON * 6);
+        assert!(umount.status.success(), "{}", String::from_utf8_lossy(&umount.stderr));
+        assert_eq!((bucket.uploads().len(), bucket.keys().len()), (0, 0));
+    }
+}

@@ -33,7 +33,12 @@ impl fmt::Debug for Ask {
 impl Ask {
     /// Whether it changes the bucket.
     pub(super) fn changes(&self) -> bool {
-        !matches!(self.operation, "Get" | "Head" | "List" | "ListParts" | "ListUploads" | "GetSymlink")
+        !matches!(self.operation, "Get" | "Head" | "List" | "ListParts" | "ListUploads" | "GetSymlink" | ABORT_OF_NONE)
+    }
+
+    /// Whether it belongs to an upload in parts.
+    fn uploads_parts(&self) -> bool {
+        matches!(self.operation, "CreateUpload" | "UploadPart" | "UploadPartCopy" | "Complete" | "Abort")
     }
 
     /// Whether its answer may be lost: others are repeated by the store's client itself.
@@ -41,6 +46,9 @@ impl Ask {
         self.changes() && !matches!(self.operation, "CreateUpload" | "UploadPart" | "UploadPartCopy" | "Abort")
     }
 }
+
+/// The end of an upload that has ended already: it changes nothing.
+const ABORT_OF_NONE: &str = "AbortOfNone";
 
 /// What becomes of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +79,16 @@ struct State {
     late: Vec<(Ask, Late)>,
     /// Questions are answered at once.
     questions_pass: bool,
+    /// So are requests of uploads in parts.
+    uploads_pass: bool,
     answered: BTreeSet<Ask>,
+}
+
+impl State {
+    /// Whether a request is served at once.
+    fn passes(&self, ask: &Ask) -> bool {
+        self.questions_pass && !ask.changes() || self.uploads_pass && ask.uploads_parts()
+    }
 }
 
 /// A store whose requests wait until somebody says what becomes of each.
@@ -99,15 +116,21 @@ impl Gate {
     pub(super) fn let_questions_pass(&self) {
         let mut state = self.state();
         state.questions_pass = true;
-        let questions: Vec<u64> =
-            state.waiting.iter().filter(|(_, waiting)| !waiting.ask.changes()).map(|(id, _)| *id).collect();
-        for id in questions {
+        let passing: Vec<u64> =
+            state.waiting.iter().filter(|(_, waiting)| state.passes(&waiting.ask)).map(|(id, _)| *id).collect();
+        for id in passing {
             let waiting = state.waiting.remove(&id).unwrap();
             waiting.fate.send(Fate::Served).ok();
         }
         for (_, (_, deliver)) in std::mem::take(&mut state.held) {
             deliver.send(()).ok();
         }
+    }
+
+    /// The same, and uploads in parts go on too: before they have ended nobody reads what was written.
+    pub(super) fn let_uploads_pass(&self) {
+        self.state().uploads_pass = true;
+        self.let_questions_pass();
     }
 
     /// Requests that wait, each once.
@@ -197,7 +220,7 @@ impl Gate {
         let ask = Ask { operation, key: nameless(key) };
         let decided = {
             let mut state = self.state();
-            if state.questions_pass && !ask.changes() {
+            if state.passes(&ask) {
                 None
             } else {
                 let (fate, decided) = oneshot::channel();
@@ -241,10 +264,17 @@ impl Gate {
     }
 }
 
-/// A key without what was drawn at random.
-pub(super) fn nameless(key: &str) -> String {
+/// Keys without what was drawn at random.
+pub(super) fn nameless(keys: &str) -> String {
+    keys.split(' ').map(nameless_key).collect::<Vec<_>>().join(" ")
+}
+
+fn nameless_key(key: &str) -> String {
     if let Some((before, _)) = key.split_once(".conflict-") {
         return format!("{before}.conflict-*");
+    }
+    if let Some((before, _)) = key.split_once(".ossfs/links/").filter(|(_, link)| !link.is_empty()) {
+        return format!("{before}.ossfs/links/*");
     }
     match key.split_once(".ossfs/moved/").and_then(|(_, hidden)| hidden.split_once('-')) {
         Some((node, _)) => format!(".ossfs/moved/{node}-*"),
@@ -342,7 +372,9 @@ impl ObjectStore for Gate {
     }
 
     async fn abort_upload(&self, upload: &Upload) -> Result<bool> {
-        self.pass("Abort", upload.key.as_str(), None, async || self.inner.abort_upload(upload).await).await
+        let open = self.inner.list_parts(upload, None).await.is_ok();
+        let operation = if open { "Abort" } else { ABORT_OF_NONE };
+        self.pass(operation, upload.key.as_str(), None, async || self.inner.abort_upload(upload).await).await
     }
 
     async fn list_parts(&self, upload: &Upload, after: Option<PartNumber>) -> Result<PartsPage> {

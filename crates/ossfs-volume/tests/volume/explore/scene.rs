@@ -1,20 +1,60 @@
-//! What a schedule plays in: the objects at the beginning, what the user does, and what an outsider does; and what may be
-//! seen meanwhile.
+//! What a schedule plays in: the objects at the beginning, what the user does, and what an outsider does.
 
-use crate::model::{Item, Model};
-use crate::mount::{Entry, Mount, READ};
-use ossfs_types::FileKind;
-use ossfs_volume::Error;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::model::Model;
+use crate::mount::{Mount, READ, WRITE};
+use ossfs_volume::{Error, HandleId, OpenMode};
+use std::fmt;
 
-/// What a mount shows: by path, what is there and its permission bits.
-pub(super) type Shown = BTreeMap<String, (Entry, u32)>;
+/// What a file has: a word, so many times.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Text {
+    word: String,
+    times: usize,
+}
+
+impl Text {
+    /// A word, over and over again, until there are so many bytes.
+    pub(super) fn of_length(word: &str, bytes: usize) -> Self {
+        Self { word: word.to_owned(), times: bytes.div_ceil(word.len()) }
+    }
+
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        self.word.repeat(self.times).into_bytes()
+    }
+
+    /// The same with another word.
+    pub(super) fn marked(&self, mark: usize) -> Self {
+        Self { word: format!("{}{mark}", self.word), ..*self }
+    }
+}
+
+impl From<&str> for Text {
+    fn from(word: &str) -> Self {
+        Self { word: word.to_owned(), times: 1 }
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.times {
+            1 => write!(f, "{:?}", self.word),
+            times => write!(f, "{:?} * {times}", self.word),
+        }
+    }
+}
 
 /// One thing that the user does; it is answered before the next is begun.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Operation {
     /// Creates or replaces a file, and closes it.
-    Write(String, String),
+    Write(String, Text),
+    /// Writes over the beginning of a file, and closes it.
+    Patch(String, Text),
+    /// Creates or replaces a file with the content of another, without moving bytes, as `cp` does.
+    Copy(String, String),
+    /// Puts the content of a file behind that of another, without moving bytes.
+    Join(String, String),
+    Link(String, String),
     Unlink(String),
     Rename(String, String),
     Exchange(String, String),
@@ -28,7 +68,7 @@ pub(crate) enum Operation {
 /// One thing that somebody else does to the bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Outsider {
-    Puts(String, String),
+    Puts(String, Text),
     Deletes(String),
 }
 
@@ -41,9 +81,11 @@ impl Outsider {
 }
 
 /// What a schedule plays in.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Scene {
-    pub objects: Vec<(String, String)>,
+    pub objects: Vec<(String, Text)>,
+    /// Names that files have besides, since long ago.
+    pub links: Vec<(String, String)>,
     pub operations: Vec<Operation>,
     pub outsider: Option<Outsider>,
     /// So much may go wrong.
@@ -54,9 +96,12 @@ impl Scene {
     /// What is there at the beginning.
     pub(super) fn model(&self) -> Model {
         let mut model = Model::default();
-        for (key, bytes) in &self.objects {
+        for (key, text) in &self.objects {
             let place = key.strip_suffix("_$folder$").map_or_else(|| key.clone(), |place| format!("{place}/"));
-            model.object(&place, bytes.as_bytes());
+            model.object(&place, &text.bytes());
+        }
+        for (from, to) in &self.links {
+            model.link(from, to).unwrap();
         }
         model
     }
@@ -66,7 +111,11 @@ impl Operation {
     /// Does it.
     pub(super) async fn perform(&self, mount: &Mount) -> Result<(), Error> {
         match self {
-            Self::Write(path, bytes) => mount.write(path, bytes.as_bytes()).await,
+            Self::Write(path, text) => mount.write(path, &text.bytes()).await,
+            Self::Patch(path, text) => mount.write_at(path, 0, &text.bytes()).await,
+            Self::Copy(from, to) => copy(mount, from, to, true).await,
+            Self::Join(from, to) => copy(mount, from, to, false).await,
+            Self::Link(from, to) => mount.ln(from, to).await,
             Self::Unlink(path) => mount.rm(path).await,
             Self::Rename(from, to) => mount.mv(from, to).await,
             Self::Exchange(one, other) => mount.exchange(one, other).await,
@@ -81,18 +130,20 @@ impl Operation {
     pub(super) fn stages(&self, before: &Model) -> Result<Vec<Model>, Error> {
         let mut after = before.clone();
         match self {
-            Self::Write(path, bytes) => {
-                let file = match after.file(path) {
-                    Some(file) => {
-                        after.files[file].bytes.clear();
-                        file
-                    }
-                    None => after.create(path)?,
-                };
-                let empty = after.clone();
-                after.write(file, 0, bytes.as_bytes());
-                return Ok(vec![empty, after]);
+            Self::Write(path, text) => return filled(after, path, &text.bytes(), true),
+            Self::Patch(path, text) => {
+                let file = after.file(path).ok_or(Error::NotFound)?;
+                after.write(file, 0, &text.bytes());
             }
+            Self::Copy(from, to) | Self::Join(from, to) => {
+                let file = after.file(from).ok_or(Error::NotFound)?;
+                let cut = matches!(self, Self::Copy(..));
+                // Who copies a file onto itself cuts it first.
+                let bytes =
+                    if cut && after.file(to) == Some(file) { Vec::new() } else { after.files[file].bytes.clone() };
+                return filled(after, to, &bytes, cut);
+            }
+            Self::Link(from, to) => after.link(from, to)?,
             Self::Unlink(path) => after.unlink(path)?,
             Self::Rename(from, to) => after.rename(from, to)?,
             Self::Exchange(one, other) => after.exchange(one, other)?,
@@ -107,91 +158,68 @@ impl Operation {
     /// The last component of the path whose content it replaces or removes.
     pub(super) fn destroys(&self) -> Option<&str> {
         let path = match self {
-            Self::Write(path, _) | Self::Unlink(path) | Self::Rmdir(path) | Self::Rename(_, path) => path,
-            Self::Exchange(..) | Self::Mkdir(_) | Self::Chmod(..) | Self::Look => return None,
+            Self::Write(path, _)
+            | Self::Copy(_, path)
+            | Self::Unlink(path)
+            | Self::Rmdir(path)
+            | Self::Rename(_, path) => path,
+            Self::Patch(..)
+            | Self::Join(..)
+            | Self::Link(..)
+            | Self::Exchange(..)
+            | Self::Mkdir(_)
+            | Self::Chmod(..)
+            | Self::Look => return None,
         };
         path.rsplit('/').next()
     }
 }
 
-/// What a mount shows.
-pub(super) async fn view(mount: &Mount) -> Result<Shown, Error> {
-    let mut shown = Shown::new();
-    let mut directories = vec![String::new()];
-    while let Some(directory) = directories.pop() {
-        for name in mount.names(&directory).await? {
-            let path = if directory.is_empty() { name } else { format!("{directory}/{name}") };
-            let attributes = mount.stat(&path).await?;
-            let entry = match attributes.kind {
-                FileKind::Directory => {
-                    directories.push(path.clone());
-                    Entry::Directory
-                }
-                FileKind::Symlink => Entry::Symlink(mount.volume.read_link(attributes.node).await?),
-                _ => Entry::File(read(mount, &path).await?),
-            };
-            shown.insert(path, (entry, attributes.attributes.mode));
+/// A file that is created, or cut if that is so, and then gets bytes at its end.
+fn filled(mut model: Model, path: &str, bytes: &[u8], cut: bool) -> Result<Vec<Model>, Error> {
+    let mut stages = Vec::new();
+    let file = match model.file(path) {
+        Some(file) => file,
+        None => model.create(path)?,
+    };
+    if cut {
+        model.files[file].bytes.clear();
+    }
+    let end = model.files[file].bytes.len();
+    if end == 0 {
+        stages.push(model.clone());
+    }
+    model.write(file, end, bytes);
+    stages.push(model);
+    Ok(stages)
+}
+
+async fn copy(mount: &Mount, from: &str, to: &str, cut: bool) -> Result<(), Error> {
+    let reader = mount.open(from, READ).await?;
+    let writer = match mount.create(to).await {
+        Err(Error::Exists) => mount.open(to, OpenMode { truncate: cut, ..WRITE }).await,
+        created => created,
+    };
+    let copied = match writer {
+        Ok(writer) => {
+            let copied = copy_behind(mount, (from, reader), (to, writer)).await;
+            mount.close(writer).await.and(copied)
+        }
+        Err(error) => Err(error),
+    };
+    mount.volume.release(reader);
+    copied
+}
+
+async fn copy_behind(mount: &Mount, from: (&str, HandleId), to: (&str, HandleId)) -> Result<(), Error> {
+    let size = mount.stat(from.0).await?.size;
+    let end = mount.stat(to.0).await?.size;
+    let mut copied = 0;
+    while copied < size {
+        match mount.volume.copy_range(from.1, copied, to.1, end + copied, size - copied).await? {
+            0 => break,
+            some => copied += some,
         }
     }
-    Ok(shown)
-}
-
-/// Reads a file, and opens it once more if it was found meanwhile that a process before has put another version there.
-async fn read(mount: &Mount, path: &str) -> Result<Vec<u8>, Error> {
-    match read_once(mount, path).await {
-        Err(Error::Stale) => read_once(mount, path).await,
-        read => read,
-    }
-}
-
-async fn read_once(mount: &Mount, path: &str) -> Result<Vec<u8>, Error> {
-    let handle = mount.open(path, READ).await?;
-    let bytes = mount.read_handle(handle).await;
-    mount.volume.release(handle);
-    // It was there when it was opened.
-    bytes.map_err(|error| if error == Error::NotFound { Error::Stale } else { error })
-}
-
-/// Whether a mount that shows this may be at that point of the model.
-pub(super) fn agrees(shown: &Shown, model: &Model) -> bool {
-    shown.len() == model.items.len()
-        && shown.iter().all(|(path, (entry, mode))| {
-            model
-                .entry(path)
-                .is_some_and(|(expected, bits)| *entry == expected && bits.is_none_or(|bits| bits == *mode))
-        })
-}
-
-/// The model's files and directories, for messages and for comparing.
-pub(super) fn written_out(model: &Model) -> String {
-    let entry = |path: &String| match model.entry(path) {
-        Some((Entry::File(bytes), mode)) => format!("{path}={}{}", String::from_utf8_lossy(&bytes), bits(mode)),
-        Some((Entry::Directory, mode)) => format!("{path}/{}", bits(mode)),
-        Some((Entry::Symlink(target), _)) => format!("{path}->{}", String::from_utf8_lossy(&target)),
-        None => String::new(),
-    };
-    model.items.keys().map(entry).collect::<Vec<_>>().join(" ")
-}
-
-fn bits(mode: Option<u32>) -> String {
-    mode.map(|mode| format!("({mode:o})")).unwrap_or_default()
-}
-
-/// What a mount shows, for messages.
-pub(super) fn shown_out(shown: &Shown) -> String {
-    let entry = |(path, (entry, mode)): (&String, &(Entry, u32))| match entry {
-        Entry::File(bytes) => format!("{path}={}({mode:o})", String::from_utf8_lossy(bytes)),
-        Entry::Directory => format!("{path}/({mode:o})"),
-        Entry::Symlink(target) => format!("{path}->{}", String::from_utf8_lossy(target)),
-    };
-    shown.iter().map(entry).collect::<Vec<_>>().join(" ")
-}
-
-/// The contents of all files that a model names.
-pub(super) fn contents(model: &Model) -> BTreeSet<Vec<u8>> {
-    let file = |item: &Item| match item {
-        Item::File(file) => Some(model.files[*file].bytes.clone()),
-        _ => None,
-    };
-    model.items.values().filter_map(file).filter(|bytes| !bytes.is_empty()).collect()
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! All schedules of a scene, or some at random; and what of one that fails is needed for that.
 
-use super::play::{Choice, Play, Seen};
+use super::play::{Choice, Play, Seen, State};
 use super::scene::Scene;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -31,15 +31,21 @@ pub(crate) fn search(scene: &Scene) -> Count {
             for choice in &schedule {
                 assert!(play.step(choice), "a schedule can't be played again: {choice:?} of {schedule:?}");
             }
-            while play.check(&mut seen) {
-                count.states += 1;
+            loop {
+                let state = play.check(&mut seen);
+                if state == State::Met {
+                    break;
+                }
+                count.states += u64::from(state == State::New);
                 let choices = play.choices();
                 let Some((first, others)) = choices.split_first() else { return play.check_end() };
-                open.extend(others.iter().rev().map(|other| {
-                    let mut other_schedule = schedule.clone();
-                    other_schedule.push(other.clone());
-                    other_schedule
-                }));
+                if state == State::New {
+                    open.extend(others.iter().rev().map(|other| {
+                        let mut other_schedule = schedule.clone();
+                        other_schedule.push(other.clone());
+                        other_schedule
+                    }));
+                }
                 schedule.push(first.clone());
                 assert!(play.step(first), "what can be chosen can be done: {first:?}");
             }
