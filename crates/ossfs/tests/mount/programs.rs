@@ -86,21 +86,38 @@ pub(crate) const GIT_REPOSITORIES: Program = Program {
             test -f one/src/g1; test ! -e one/src/f2; diff -r one/src two/src",
 };
 
+/// Makes a tree in which a file has three names and a symlink two, and a check of those.
+const TREE: &str = "
+cat > names.sh <<'END'
+test \"$(stat -c %h $1/three $1/a/three $1/a/b/f7 | sort -u)\" = 3
+test \"$(stat -c %i $1/three $1/a/three $1/a/b/f7 | sort -u | wc -l)\" = 1
+test \"$(stat -c %h $1/a/link $1/two $1/a/b/f8 | paste -sd ' ')\" = '2 2 1'
+test \"$(find $1 -samefile $1/three | wc -l)\" = 3
+END
+mkdir -p tree/a/b tree/empty; for i in $(seq 40); do seq $i > tree/a/b/f$i; done; ln -s b tree/a/link; ln tree/a/link tree/two
+ln tree/a/b/f7 tree/three; ln tree/a/b/f7 tree/a/three
+chmod 600 tree/a/b/f2; touch -d @1000000000.123456789 tree/a/b/f1 tree/a/b
+";
+
 pub(crate) const TAR: Program = Program {
     needs: &["tar"],
-    prepare: "mkdir -p tree/a/b tree/empty; for i in $(seq 40); do seq $i > tree/a/b/f$i; done; ln -s b tree/a/link; \
-              chmod 600 tree/a/b/f2; touch -d @1000000000.123456789 tree/a/b/f1 tree/a/b",
+    prepare: TREE,
     work: "tar --format=posix -C ../tree -czf all.tar.gz .; mkdir x; tar -C x -xpzf all.tar.gz",
-    check: "test -z \"$(tar -C x --compare -zf all.tar.gz 2>&1)\"; diff -r --no-dereference ../tree x; \
+    check: "sh -e ../names.sh x; rm -rf ../out; mkdir ../out; tar -C x -cf - . | tar -C ../out -xpf -; \
+            sh -e ../names.sh ../out; diff -r --no-dereference ../tree ../out; \
+            test -z \"$(tar -C x --compare -zf all.tar.gz 2>&1)\"; diff -r --no-dereference ../tree x; \
             test \"$(stat -c %.9Y x/a/b x/a/b/f1)\" = \"$(stat -c %.9Y ../tree/a/b ../tree/a/b/f1)\"",
 };
 
 pub(crate) const RSYNC: Program = Program {
     needs: &["rsync"],
-    prepare: TAR.prepare,
-    work: "rsync -aH ../tree/ x; echo more >> x/a/b/f3; rm x/a/b/f4; touch x/a/b/f5; rsync -aH --delete ../tree/ x; \
+    prepare: TREE,
+    work: "rsync -aH ../tree/ x; echo more >> x/a/b/f3; rm x/a/b/f4; touch x/a/b/f5; \
+           rm x/three; echo other > x/three; ln x/a/b/f8 x/a/b/f9~; rsync -aH --delete ../tree/ x; \
            rsync -aH --inplace --no-whole-file ../tree/ x",
-    check: "test -z \"$(rsync -aHi --delete ../tree/ x)\"; diff -r --no-dereference ../tree x",
+    check: "sh -e ../names.sh x; test -z \"$(rsync -aHi --delete ../tree/ x)\"; diff -r --no-dereference ../tree x; \
+            rsync -aH --stats ../tree/ x | grep -qx 'Number of regular files transferred: 0'; \
+            rm -rf ../out; rsync -aH x/ ../out; sh -e ../names.sh ../out; test -z \"$(rsync -aHi --delete x/ ../out)\"",
 };
 
 /// Backup by renaming, backup by copying, a temporary name over the old one, in place.
