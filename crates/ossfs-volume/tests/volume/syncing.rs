@@ -1,8 +1,9 @@
 //! `ossfs sync`: what is waited for, and what is told of it.
 
 use crate::mount::{Mount, file, files};
+use crate::weather::Ill;
 use ossfs_store::Kind;
-use ossfs_volume::{Synced, Syncing};
+use ossfs_volume::{Synced, Syncing, VolumeOptions};
 use std::time::Duration;
 
 /// Looks until nothing is left, for at most so many seconds.
@@ -95,4 +96,42 @@ async fn what_fails_is_told_with_the_reason() {
     assert!(ends_within(&mut last, 5).await.left.is_empty());
     mount.assert_settled_as(&files(&[("refused", "x")])).await;
     assert_eq!(mount.tree().await["refused"], file("x"));
+}
+
+/// Closes so many files in each of these directories, while the bucket is silent about `slow/`, and refuses `bad/`.
+async fn with_a_silent_directory(directories: &[(&str, usize)]) -> Mount {
+    let mount = Mount::with(VolumeOptions { writeback: true, ..VolumeOptions::default() });
+    for (directory, _) in directories {
+        mount.mkdir(directory).await.unwrap();
+    }
+    mount.settle().await;
+    mount.store.delay(Duration::from_millis(20), 1);
+    mount.store.befall("slow/", Some(Ill::Silent(Duration::from_secs(10))));
+    mount.store.befall("bad/", Some(Ill::Refused(Kind::Denied)));
+    for (directory, count) in directories {
+        for number in 0..*count {
+            mount.write(&format!("{directory}/{number}"), b"x").await.unwrap();
+        }
+    }
+    mount
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_directory_and_one_that_is_refused_are_named_and_hold_nothing_up() {
+    // Fewer silent requests than there may be at a time, and more.
+    for (silent, others_take) in [(20, 5), (100, 60)] {
+        let mount = with_a_silent_directory(&[("slow", silent), ("bad", 10), ("good", 100)]).await;
+        let mut good = mount.volume.sync("good");
+        assert!(ends_within(&mut good, others_take).await.left.is_empty(), "{silent} silent ones");
+        let mut syncing = mount.volume.sync("");
+        let synced = ends_within(&mut syncing, 60).await;
+        assert_eq!(synced.left.nodes, silent as u64 + 10, "{synced:?}");
+        let named = |directory: &str| synced.left.failures.iter().any(|failure| failure.path.starts_with(directory));
+        assert!(named("slow/") && named("bad/"), "{synced:?}");
+        mount.store.befall("slow/", None);
+        mount.store.befall("bad/", None);
+        mount.settle().await;
+        assert_eq!(mount.objects().await.into_keys().filter(|key| !key.ends_with('/')).count(), silent + 110);
+        assert!(mount.volume.sync("").look().left.is_empty());
+    }
 }

@@ -30,6 +30,15 @@ pub(crate) struct Storm {
     pub lost_requests: f64,
 }
 
+/// What requests for some keys meet.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Ill {
+    /// They are refused at once.
+    Refused(Kind),
+    /// Nothing is answered, and nothing done, until whoever asked gives up, which is after this long.
+    Silent(Duration),
+}
+
 #[derive(Debug)]
 struct State {
     rng: fastrand::Rng,
@@ -44,6 +53,8 @@ struct State {
     severed: bool,
     /// Nothing under this prefix may be deleted.
     kept: Option<&'static str>,
+    /// What befalls requests for keys that begin like this.
+    ills: BTreeMap<&'static str, Ill>,
     /// Requests under way.
     in_flight: usize,
     notes: Option<Arc<Mutex<Vec<String>>>>,
@@ -69,6 +80,7 @@ impl Weather {
             forbidden: None,
             severed: false,
             kept: None,
+            ills: BTreeMap::new(),
             in_flight: 0,
             notes: None,
             page_entries_max: usize::MAX,
@@ -106,7 +118,32 @@ impl Weather {
         self.state.lock().unwrap().storm = storm;
     }
 
-    /// Nothing is answered any more but errors.
+    /// Something befalls every request for a key, or a prefix, that begins like this.
+    pub(crate) fn befall(&self, prefix: &'static str, ill: Option<Ill>) {
+        let ills = &mut self.state.lock().unwrap().ills;
+        match ill {
+            Some(ill) => ills.insert(prefix, ill),
+            None => ills.remove(prefix),
+        };
+    }
+
+    /// What befalls a request instead of being carried out.
+    async fn suffer(&self, operation: &'static str, key: &str, mutation: bool) -> Result<()> {
+        let ill = {
+            let state = self.state.lock().unwrap();
+            state.ills.iter().find(|(prefix, _)| key.starts_with(**prefix)).map(|(_, ill)| *ill)
+        };
+        match ill {
+            None => Ok(()),
+            Some(Ill::Refused(kind)) => Err(Error::new(kind, operation, "refused here")),
+            Some(Ill::Silent(patience)) => {
+                tokio::time::sleep(patience).await;
+                let kind = if mutation { Kind::Unknown } else { Kind::Unavailable };
+                Err(Error::new(kind, operation, "no answer"))
+            }
+        }
+    }
+
     /// Refuses an operation for good.
     pub(crate) fn forbid(&self, forbidden: Option<(&'static str, Kind)>) {
         self.state.lock().unwrap().forbidden = forbidden;
@@ -125,6 +162,7 @@ impl Weather {
         }
     }
 
+    /// Nothing is answered any more but errors.
     pub(crate) fn die(&self, dead: bool) {
         self.state.lock().unwrap().dead = dead;
     }
@@ -177,7 +215,10 @@ impl Weather {
             }
             return std::future::pending().await;
         }
-        let result = self.answer(operation, mutation, late, after, fate, act).await;
+        let result = match self.suffer(operation, key, mutation).await {
+            Ok(()) => self.answer(operation, mutation, late, after, fate, act).await,
+            Err(ill) => Err(ill),
+        };
         self.note(operation, key, &result);
         if self.is_severed() {
             return std::future::pending().await;
