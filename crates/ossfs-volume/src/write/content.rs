@@ -39,6 +39,8 @@ pub(crate) struct Stream {
     pub failures: u32,
     /// The store does not know the upload any more.
     pub gone: bool,
+    /// What the last of them was.
+    pub last_failure: Option<(store::Kind, String)>,
 }
 
 /// One part of a stream.
