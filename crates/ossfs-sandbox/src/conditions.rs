@@ -31,6 +31,8 @@ pub(crate) enum FaultKind {
     Corrupt,
     /// Answered 403, not applied.
     Denied,
+    /// Answered 403 because of a quota, not applied.
+    Quota,
 }
 
 impl FaultKind {
@@ -38,7 +40,7 @@ impl FaultKind {
     fn fits(self, operation: Operation, ranged: bool) -> bool {
         use Operation::*;
         match self {
-            Self::Error503 | Self::Reset | Self::LostAnswer | Self::Stall | Self::Denied => true,
+            Self::Error503 | Self::Reset | Self::LostAnswer | Self::Stall | Self::Denied | Self::Quota => true,
             Self::Truncate => !matches!(
                 operation,
                 HeadObject

@@ -104,6 +104,8 @@ codes! {
         "Position is not equal to file length";
     PreconditionFailed: 412 "PreconditionFailed" ""
         "At least one of the pre-conditions you specified did not hold.";
+    QuotaExceeded: 403 "QuotaExceeded" ""
+        "The storage quota is exceeded.";
     RequestTimeTooSkewed: 403 "RequestTimeTooSkewed" "0002-00000504"
         "The difference between the request time and the current time is too large.";
     RequestTimeout: 400 "RequestTimeout" ""

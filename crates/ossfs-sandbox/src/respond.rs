@@ -133,6 +133,7 @@ impl Shared {
         match weather.fault {
             Some(FaultKind::Error503) => return Ok(Err(Code::ServiceUnavailable.into())),
             Some(FaultKind::Denied) => return Ok(Err(Code::AccessDenied.into())),
+            Some(FaultKind::Quota) => return Ok(Err(Code::QuotaExceeded.into())),
             Some(FaultKind::Reset) => {
                 ending.set(End::Reset);
                 return Err(NoAnswer);

@@ -37,6 +37,8 @@ pub enum Kind {
     Credentials,
     /// The credentials are good, but not for this operation; or a retention rule forbids it.
     Denied,
+    /// The bucket or its owner has as much as it may have.
+    Quota,
     /// Throttled, and not applied. Retried here already, with a long back-off.
     Throttled,
     /// Not applied, for a reason that may pass: no connection, or a failing server. Retried here already.
@@ -66,6 +68,7 @@ impl Kind {
             Self::Archived => "the object is archived: restore it first (RestoreObject)",
             Self::Credentials => "the credentials were refused",
             Self::Denied => "permission denied",
+            Self::Quota => "the quota is exceeded",
             Self::Throttled => "throttled by the server",
             Self::Unavailable => "the server can't be reached or is failing",
             Self::Unknown => "no answer: it may have been done or not",

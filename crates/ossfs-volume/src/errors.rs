@@ -107,20 +107,15 @@ impl Error {
         }
     }
 
-    /// What a store's failure means for a call, as far as its code tells more than its kind.
-    pub(crate) fn of(error: &store::Error) -> Self {
-        let quota = error.code().is_some_and(|code| code.contains("QuotaExceeded"));
-        if quota { Self::Quota } else { Self::of_store(error.kind()) }
-    }
-
     /// What a store's failure means for a call.
-    pub(crate) fn of_store(kind: store::Kind) -> Self {
+    pub(crate) fn of(kind: store::Kind) -> Self {
         use store::Kind;
         match kind {
             Kind::NotFound => Self::NotFound,
             Kind::Precondition => Self::Stale,
             Kind::AlreadyExists => Self::Exists,
             Kind::Archived | Kind::Denied | Kind::Credentials => Self::Denied,
+            Kind::Quota => Self::Quota,
             Kind::Invalid => Self::Invalid,
             Kind::Unsupported | Kind::WrongType => Self::Unsupported,
             Kind::BucketNotFound

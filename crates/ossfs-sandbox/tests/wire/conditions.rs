@@ -66,6 +66,8 @@ fn refusals() {
         client.get("/bkt/k").await.refused(404, "NoSuchKey");
         fault(&client, "PutObject", "denied").await;
         client.put("/bkt/k", b"x").await.refused(403, "AccessDenied");
+        fault(&client, "PutObject", "quota").await;
+        client.put("/bkt/k", b"x").await.refused(403, "QuotaExceeded");
         client.put("/bkt/k", b"x").await.ok();
     });
 }

@@ -164,6 +164,8 @@ fn kind_of(status: StatusCode, code: &str) -> Kind {
         | "RequestTimeTooSkewed"
         | "SecurityTokenNotSupported" => Kind::Credentials,
         "FileImmutable" => Kind::Denied,
+        // There is more than one quota.
+        _ if code.contains("QuotaExceeded") => Kind::Quota,
         "RequestTimeout" => Kind::Unavailable,
         "NotImplemented" => Kind::Unsupported,
         _ => match status.as_u16() {
@@ -205,6 +207,13 @@ mod tests {
         let mut head = HeaderMap::new();
         head.insert(ERROR_DOCUMENT, HeaderValue::try_from(BASE64_STANDARD.encode(document)).unwrap());
         assert_eq!(refusal(StatusCode::NOT_FOUND, &head, b""), expected);
+    }
+
+    #[test]
+    fn whoever_may_not_have_more_is_told_so() {
+        let kind = |code| kind_of(StatusCode::FORBIDDEN, code);
+        assert_eq!((kind("QuotaExceeded"), kind("UserQuotaExceeded")), (Kind::Quota, Kind::Quota));
+        assert_eq!(kind("AccessDenied"), Kind::Denied);
     }
 
     #[test]

@@ -129,7 +129,7 @@ impl Volume {
                     // The kernel may have wrong pages: the next open drops them.
                     node.cached_epoch = None;
                 }
-                return Err(Error::of_store(error.kind()));
+                return Err(Error::of(error.kind()));
             }
             match origin {
                 None => core.after_missing_version(handle, id, &error).await?,

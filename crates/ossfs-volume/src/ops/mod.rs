@@ -71,5 +71,5 @@ impl Core {
 /// What a store's failure means for a call; it is logged, because the caller only sees a number.
 fn store_error(error: &ossfs_store::Error) -> Error {
     tracing::warn!(%error, "a call failed");
-    Error::of_store(error.kind())
+    Error::of(error.kind())
 }

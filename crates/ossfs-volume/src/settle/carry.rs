@@ -59,7 +59,7 @@ impl Core {
                 }
                 Outcome::SourceChanged => return self.follow_source(&order).await,
                 Outcome::Unknown(error) => return self.resolve_lost(order, error).await,
-                Outcome::Failed(error) if matches!(error.kind(), Kind::Archived | Kind::Denied) => {
+                Outcome::Failed(error) if matches!(error.kind(), Kind::Archived | Kind::Denied | Kind::Quota) => {
                     if !self.change(|world| world.tree.take_back(&order)) {
                         return self.give_up(&order, &error);
                     }

@@ -71,7 +71,7 @@ impl Core {
     fn note_claim_failure(&self, prefix: &Arc<str>, error: &Error) -> Duration {
         self.change(|world| {
             let (tree, now) = (&mut world.tree, Instant::now());
-            let errno = crate::Error::of(error);
+            let errno = crate::Error::of(error.kind());
             let failure = Failure::after(tree.claim_failures.get(prefix), errno, error.to_string(), now);
             let pause = failure.retry_at - now;
             if tree.claim(prefix).is_some() {

@@ -239,7 +239,7 @@ impl Core {
     /// Notes that something could not be done for a node.
     pub(super) fn note_failure(&self, id: NodeId, error: &ossfs_store::Error) {
         tracing::warn!(%error, "not settled");
-        self.note_failed(id, Error::of(error), error.to_string());
+        self.note_failed(id, Error::of(error.kind()), error.to_string());
     }
 
     fn note_failed(&self, id: NodeId, error: Error, message: String) {

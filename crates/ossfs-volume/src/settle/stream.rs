@@ -165,6 +165,7 @@ impl Core {
                         tracing::warn!(%error, "a part was not uploaded");
                         part.state = PartState::Pending { in_flight: false };
                         stream.failures += 1;
+                        stream.last_failure = Some((error.kind(), error.to_string()));
                     }
                 }
             });
@@ -296,7 +297,11 @@ fn completing(world: &World, id: NodeId) -> Result<Option<Completing>> {
     match (done, &stream.upload) {
         (Some(parts), Some(upload)) => Ok(Some(Completing { upload: upload.clone(), parts, size: stream.sent_to() })),
         _ if stream.in_flight == 0 && stream.failures > PART_FAILURES_MAX => {
-            Err(Error::new(Kind::Unavailable, "UploadPart", "parts of the file could not be uploaded"))
+            let (kind, said) = stream.last_failure.clone().unwrap_or((Kind::Unavailable, String::new()));
+            // What may pass, or tells of the upload alone, is no answer to whoever wrote the file.
+            let tells = matches!(kind, Kind::Denied | Kind::Quota | Kind::Credentials);
+            let kind = if tells { kind } else { Kind::Unavailable };
+            Err(Error::new(kind, "UploadPart", format!("parts of the file could not be uploaded: {said}")))
         }
         _ => Ok(None),
     }

@@ -183,7 +183,7 @@ impl Core {
                 world.tree.show_again(key);
                 let place = world.tree.place(key.as_str());
                 let directory = directory_of_path(&place);
-                self.refusals.note(directory, Act::Delete, Error::of(error), error.to_string(), now);
+                self.refusals.note(directory, Act::Delete, Error::of(error.kind()), error.to_string(), now);
             }
         });
         self.got_on();
@@ -192,7 +192,7 @@ impl Core {
     /// What was moved to a key has its old name again: later moves there fail at once.
     pub(super) fn note_refused_move(&self, key: &Key, error: &ossfs_store::Error) {
         let directory = directory_of(key);
-        self.refusals.note(directory, Act::Move, Error::of(error), error.to_string(), Instant::now());
+        self.refusals.note(directory, Act::Move, Error::of(error.kind()), error.to_string(), Instant::now());
     }
 
     /// They may be deleted or not; after a pause they are looked at again.
@@ -202,7 +202,8 @@ impl Core {
         self.change(|world| {
             let tree = &mut world.tree;
             for key in keys {
-                let failure = Failure::after(tree.tomb_failures.get(&key), Error::of(error), error.to_string(), now);
+                let failure =
+                    Failure::after(tree.tomb_failures.get(&key), Error::of(error.kind()), error.to_string(), now);
                 let mut when = failure.retry_at;
                 if error.kind() == Kind::Unknown {
                     when = when.max(now + QUARANTINE);

@@ -37,6 +37,8 @@ pub(crate) struct Stream {
     pub sealed: Option<u64>,
     /// Failures since the file was last asked to be settled.
     pub failures: u32,
+    /// What the last of them was.
+    pub last_failure: Option<(store::Kind, String)>,
 }
 
 /// One part of a stream.

@@ -18,6 +18,7 @@ mod model;
 mod mount;
 mod moves;
 mod outsiders;
+mod quota;
 mod recalling;
 mod staging;
 mod strangers;

@@ -54,6 +54,27 @@ fn a_denied_upload_fails_close_and_fsync() {
 }
 
 #[test]
+fn over_the_quota_close_and_fsync_say_so() {
+    let Some(bucket) = Bucket::start() else { return };
+    let mount = bucket.mount();
+    sh(mount.root(), "ls -l");
+    bucket.conditions(r#"{"faults": [{"operations": ["PutObject", "InitiateMultipartUpload"], "kind": "quota"}]}"#);
+    let mut file = File::create(mount.path("closed")).unwrap();
+    file.write_all(b"kept").unwrap();
+    assert_errno(close(file), Errno::DQUOT, "close");
+    let mut file = File::create(mount.path("synced")).unwrap();
+    file.write_all(b"kept").unwrap();
+    assert_errno(file.sync_all(), Errno::DQUOT, "fsync");
+    assert_errno(file.sync_all(), Errno::DQUOT, "fsync again");
+    assert_eq!(fs::read(mount.path("closed")).unwrap(), b"kept");
+    bucket.calm();
+    file.sync_all().unwrap();
+    drop(file);
+    mount.umount();
+    assert_eq!((bucket.get("closed"), bucket.get("synced")), (b"kept".to_vec(), b"kept".to_vec()));
+}
+
+#[test]
 fn a_dead_endpoint_fails_in_time() {
     let Some(mut bucket) = Bucket::start() else { return };
     bucket.put("file", "x");
