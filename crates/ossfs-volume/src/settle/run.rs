@@ -180,9 +180,6 @@ impl Core {
                 return None;
             }
             node.urgent = true;
-            if let Some(failure) = &mut node.failure {
-                failure.retry_at = Instant::now();
-            }
             let waiter = crate::core::Waiter {
                 generation: node.generation,
                 attributes_generation: if attributes_too { node.attributes_generation } else { 0 },
@@ -190,6 +187,7 @@ impl Core {
                 answer,
             };
             world.waiters.entry(id).or_default().push(waiter);
+            world.tree.try_again(id, Instant::now());
             Some(())
         });
         if waits.is_none() {

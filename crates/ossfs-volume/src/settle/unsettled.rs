@@ -1,10 +1,14 @@
 //! Which nodes are not settled, without a look at all of them.
 
-use crate::tree::Tree;
+use crate::tree::{Tree, Work};
 use ossfs_ledger::NodeId;
+use ossfs_types::Key;
+use tokio::time::Instant;
 
 /// Of those that were not settled so many are looked at again, in case nobody noted that they are.
 const LOOKED_AT_AGAIN: usize = 256;
+/// Of nodes that wait for each other's keys no more are followed.
+const BLOCKED_MAX: usize = 1_000;
 
 impl Tree {
     /// Notes whether a node is settled, after something of it has changed.
@@ -34,8 +38,6 @@ impl Tree {
 
     /// The nodes that a failing one keeps from being settled, as they wait for its keys; and those that wait for them.
     pub(super) fn blocked_by(&self, id: NodeId) -> Vec<NodeId> {
-        /// Longer chains are not followed.
-        const BLOCKED_MAX: usize = 1_000;
         let mut blocked = vec![id];
         let mut at = 0;
         while let Some(id) = blocked.get(at) {
@@ -49,6 +51,37 @@ impl Tree {
             at += 1;
         }
         blocked.split_off(1)
+    }
+
+    /// Somebody waits for a node: what has failed of it is tried again now, and so is what has failed of the nodes whose
+    /// keys it waits for, so that it does not wait for their next time.
+    pub(super) fn try_again(&mut self, id: NodeId, now: Instant) {
+        let mut blocking = vec![id];
+        let mut at = 0;
+        while let Some(id) = blocking.get(at).copied() {
+            at += 1;
+            if let Some(failure) = self.node_mut(id).and_then(|node| node.failure.as_mut()) {
+                failure.retry_at = now;
+                self.push_work(Work::Node(id));
+            }
+            for (key, other) in self.holders_of_keys_for(id) {
+                // If the other fails before this one has looked, this one is told all the same.
+                self.wait_for(&key, Work::Node(id));
+                if blocking.len() < BLOCKED_MAX && !blocking.contains(&other) {
+                    blocking.push(other);
+                }
+            }
+        }
+    }
+
+    /// The keys that a node is to have and others have, and those others.
+    fn holders_of_keys_for(&self, id: NodeId) -> Vec<(Key, NodeId)> {
+        let keys = self.desired_keys(id).unwrap_or_default().into_iter();
+        let holder = |key: Key| {
+            let other = self.intent(&key).map(|intent| intent.node).or_else(|| self.home_at(&key))?;
+            (other != id).then_some((key, other))
+        };
+        keys.filter_map(holder).collect()
     }
 
     /// Everything that waits for a key of this node looks again: the node has failed, or is not to have them any more.

@@ -10,6 +10,7 @@ mod costs;
 mod deletions;
 mod explore;
 mod histories;
+mod keys;
 mod ledgers;
 mod lessons;
 mod links;
