@@ -1,16 +1,20 @@
 //! `kill -9` of the daemon under load, again and again: what was promised is there after each, and nothing else is in
 //! the end.
 
-use crate::bucket::Bucket;
+use crate::bucket::{Bucket, entry};
 use crate::dice::Dice;
 use crate::faults::{KINDS, all_at, one_at};
 use crate::shell::{is_long, kill, lives, plain_or_long};
 use crate::writer::Writer;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// Some latency, so that requests are under way when the daemon dies.
 const FAIR: &str = r#"{"latency_ms": 5}"#;
+/// So much that most of what was closed is not in the bucket yet.
+const SLOW: &str = r#"{"latency_ms": 60}"#;
+/// Where the lists of names are of files that have several.
+const LISTS: &str = ".ossfs/links/";
 
 /// Kills the daemon under the writers so many times.
 fn rounds(count: u64, options: &[&str], weather: &str) {
@@ -56,7 +60,8 @@ fn rounds(count: u64, options: &[&str], weather: &str) {
     mount.umount();
     let objects: BTreeMap<_, _> = bucket.keys().into_iter().map(|key| (key.clone(), bucket.get(&key))).collect();
     writers.iter_mut().for_each(|writer| writer.check_objects(&objects));
-    let strange: Vec<_> = objects.keys().filter(|key| !key.starts_with('w')).collect();
+    assert_listed(&bucket, &objects, writers.iter().flat_map(Writer::linked).collect());
+    let strange: Vec<_> = objects.keys().filter(|key| !key.starts_with('w') && !key.starts_with(LISTS)).collect();
     assert!(strange.is_empty(), "{strange:?}");
     let mut left = bucket.uploads();
     left.sort();
@@ -65,9 +70,36 @@ fn rounds(count: u64, options: &[&str], weather: &str) {
     assert_eq!(left, wanted, "uploads that are open: ours are to go, theirs to stay");
 }
 
+/// The bucket says of the keys of each of these files that they are one, and of no others.
+fn assert_listed(bucket: &Bucket, objects: &BTreeMap<String, Vec<u8>>, files: BTreeSet<BTreeSet<String>>) {
+    println!("{} files have several names", files.len());
+    let mut links = BTreeMap::new();
+    let mut listed = BTreeSet::new();
+    for (key, list) in objects {
+        let Some(link) = key.strip_prefix(LISTS) else { continue };
+        let keys: BTreeSet<_> = str::from_utf8(list).unwrap().lines().skip(1).map(str::to_owned).collect();
+        links.extend(keys.iter().map(|key| (key.clone(), link.to_owned())));
+        listed.insert(keys);
+    }
+    assert_eq!(listed, files);
+    for key in objects.keys() {
+        assert_eq!(entry(&bucket.head(key), "ossfs-link"), links.get(key).map(String::as_str), "{key}");
+    }
+}
+
 #[test]
 fn what_was_closed_or_synced_survives_every_kill() {
-    rounds(plain_or_long(10, 200), &[], FAIR);
+    rounds(plain_or_long(7, 140), &[], FAIR);
+}
+
+#[test]
+fn what_was_closed_or_synced_survives_every_kill_before_a_slow_bucket() {
+    rounds(plain_or_long(3, 60), &[], SLOW);
+}
+
+#[test]
+fn what_was_closed_with_writeback_survives_every_kill() {
+    rounds(plain_or_long(10, 200), &["-owriteback"], SLOW);
 }
 
 #[test]

@@ -38,5 +38,6 @@ mod two_mounts;
 mod vanishing;
 mod walk;
 mod weather;
+mod world;
 mod writeback;
 mod writer;

@@ -2,16 +2,18 @@
 //! be there whatever happens to the daemon.
 //!
 //! A name that was answered must be there. Of a file it must be what was promised last (by `close` or `fsync`), or a
-//! version written since, whole. The call that was not answered may have happened or not.
+//! version written since, whole, and the same under each of its names. The call that was not answered may have happened
+//! or not.
 
 use crate::dice::Dice;
 use crate::failing::close;
+use crate::world::{Entry, Seen, Version, World};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,130 +25,6 @@ const NAMES_MAX: usize = 40;
 /// The daemon is gone: the last call has no answer.
 #[derive(Debug)]
 pub(crate) struct Gone;
-
-/// What a file held at one moment: the beginning of some bytes.
-#[derive(Debug, Clone)]
-struct Version {
-    bytes: Arc<Vec<u8>>,
-    len: usize,
-}
-
-impl Version {
-    fn whole(bytes: Vec<u8>) -> Self {
-        Self { len: bytes.len(), bytes: Arc::new(bytes) }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-}
-
-/// A file under one or more names.
-#[derive(Debug, Clone)]
-struct Content {
-    /// The promised one, then those since.
-    versions: Vec<Version>,
-    /// It was made, and neither closed nor synced since.
-    unborn: bool,
-}
-
-impl Content {
-    fn latest(&self) -> &[u8] {
-        self.versions.last().map_or(&[], Version::bytes)
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Entry {
-    Directory,
-    /// By its number in `World::files`.
-    File(usize),
-}
-
-/// What is in the writer's directory.
-#[derive(Debug, Clone, Default)]
-struct World {
-    names: BTreeMap<String, Entry>,
-    files: Vec<Content>,
-}
-
-impl World {
-    fn latest(&self, file: usize) -> Version {
-        self.files[file].versions.last().cloned().unwrap_or_else(|| Version::whole(Vec::new()))
-    }
-
-    fn with(&self, change: impl FnOnce(&mut Self)) -> Self {
-        let mut changed = self.clone();
-        change(&mut changed);
-        changed
-    }
-
-    fn promise(&mut self, file: usize) {
-        let latest = self.latest(file);
-        self.files[file] = Content { versions: vec![latest], unborn: false };
-    }
-
-    /// Swaps what is at two names, neither of which is below the other.
-    fn exchange(&mut self, one: &str, other: &str) {
-        let swap = |name: &str| {
-            let under = |above: &str| name.strip_prefix(above).filter(|rest| rest.is_empty() || rest.starts_with('/'));
-            match (under(one), under(other)) {
-                (Some(rest), _) => format!("{other}{rest}"),
-                (None, Some(rest)) => format!("{one}{rest}"),
-                (None, None) => name.to_owned(),
-            }
-        };
-        self.names = std::mem::take(&mut self.names).into_iter().map(|(name, entry)| (swap(&name), entry)).collect();
-    }
-
-    /// Takes a name and what is below it away.
-    fn remove(&mut self, name: &str) {
-        let below = format!("{name}/");
-        self.names.retain(|own, _| own != name && !own.starts_with(&below));
-    }
-
-    fn rename(&mut self, from: &str, to: &str) {
-        let below = format!("{from}/");
-        let moving: Vec<_> = self.names.iter().filter(|(name, _)| *name == from || name.starts_with(&below)).collect();
-        let moved: Vec<_> =
-            moving.into_iter().map(|(name, entry)| (format!("{to}{}", &name[from.len()..]), *entry)).collect();
-        self.remove(from);
-        self.remove(to);
-        self.names.extend(moved);
-    }
-
-    /// What differs from what was seen, or the world as it was seen.
-    fn compare(&self, seen: &BTreeMap<String, Option<Vec<u8>>>) -> Result<Self, String> {
-        let mut adopted = self.clone();
-        for (name, entry) in &self.names {
-            match (entry, seen.get(name)) {
-                (Entry::Directory, Some(None)) => {}
-                (Entry::File(file), Some(Some(bytes))) => {
-                    let content = &self.files[*file];
-                    if !content.versions.iter().any(|version| version.bytes() == bytes) {
-                        let kept: Vec<_> = content.versions.iter().map(|version| shown(version.bytes())).collect();
-                        return Err(format!("{name}: {} instead of {kept:?}", shown(bytes)));
-                    }
-                    adopted.files[*file] = Content { versions: vec![Version::whole(bytes.clone())], unborn: false };
-                }
-                (Entry::File(file), None) if self.files[*file].unborn => adopted.remove(name),
-                (entry, found) => {
-                    let found = found.map(|content| content.as_ref().map(|bytes| shown(bytes)));
-                    return Err(format!("{name}: {entry:?} wanted, {found:?} found"));
-                }
-            }
-        }
-        match seen.keys().find(|name| !self.names.contains_key(*name)) {
-            Some(name) => Err(format!("{name} should not be there")),
-            None => Ok(adopted),
-        }
-    }
-}
-
-/// Content for a message.
-fn shown(bytes: &[u8]) -> String {
-    format!("{} bytes {:?}", bytes.len(), String::from_utf8_lossy(&bytes[..bytes.len().min(24)]))
-}
 
 /// A file that is held open over other calls.
 struct Held {
@@ -164,6 +42,8 @@ pub(crate) struct Writer {
     /// How it is if the call without an answer happened.
     pending: Option<World>,
     held: Option<Held>,
+    /// The number of the first file that was made since the last kill.
+    first_since_kill: usize,
     calls: u64,
 }
 
@@ -178,6 +58,7 @@ impl Writer {
             world: World::default(),
             pending: None,
             held: None,
+            first_since_kill: 0,
             calls: 0,
         }
     }
@@ -190,6 +71,7 @@ impl Writer {
     /// Changes its directory until the daemon is gone.
     pub(crate) fn run(&mut self, mount: &Path) {
         self.root = mount.join(&self.name);
+        self.first_since_kill = self.world.next_file();
         while self.act().is_ok() {}
         self.held = None;
     }
@@ -208,10 +90,10 @@ impl Writer {
         for (key, bytes) in objects.iter().filter(|(key, _)| **key != prefix) {
             let Some(path) = key.strip_prefix(&prefix) else { continue };
             for (at, _) in path.match_indices('/') {
-                seen.insert(path[..at].to_owned(), None);
+                seen.insert(path[..at].to_owned(), Seen::Directory);
             }
             if !path.ends_with('/') {
-                seen.insert(path.to_owned(), Some(bytes.clone()));
+                seen.insert(path.to_owned(), Seen::File { bytes: bytes.clone(), inode: None });
             }
         }
         self.adopt(&seen);
@@ -219,12 +101,16 @@ impl Writer {
 
     /// Everything is in the bucket: what was seen last stays as it is.
     pub(crate) fn settle(&mut self) {
-        for file in 0..self.world.files.len() {
-            self.world.promise(file);
-        }
+        self.world.promise_all();
     }
 
-    fn adopt(&mut self, seen: &BTreeMap<String, Option<Vec<u8>>>) {
+    /// The keys of each file that has several.
+    pub(crate) fn linked(&self) -> impl Iterator<Item = BTreeSet<String>> {
+        let files = self.world.names_by_file().into_values().filter(|names| names.len() > 1);
+        files.map(|names| names.iter().map(|name| format!("{}/{name}", self.name)).collect())
+    }
+
+    fn adopt(&mut self, seen: &BTreeMap<String, Seen>) {
         let pending = self.pending.take();
         let mut world = match (self.world.compare(seen), &pending) {
             (Ok(world), _) => world,
@@ -235,13 +121,8 @@ impl Writer {
         };
         // A request of the dead daemon may still come, or be completed by the next: no version of the call that was not
         // answered is out.
-        for (file, content) in world.files.iter_mut().enumerate() {
-            let others = [Some(&self.world), pending.as_ref()].into_iter().flatten();
-            let versions: Vec<_> =
-                others.filter_map(|world| world.files.get(file)).flat_map(|own| own.versions.clone()).collect();
-            if pending.is_some() && versions.iter().any(|version| version.bytes() != content.latest()) {
-                content.versions.splice(..0, versions);
-            }
+        if let Some(pending) = &pending {
+            world.allow_versions_of(&[&self.world, pending]);
         }
         self.world = world;
     }
@@ -267,16 +148,18 @@ impl Writer {
         if self.world.names.len() > NAMES_MAX {
             return self.remove();
         }
-        match self.dice.below(20) {
+        match self.dice.below(26) {
             0..=3 => self.write_new().map(drop),
-            4..=5 => self.write_again(true),
-            6..=7 => self.write_again(false),
+            4..=5 => self.write_again(),
+            6..=7 => self.change_some(),
             8..=10 => self.replace(),
             11..=12 => self.rename_file(),
             13 => self.remove(),
             14 => self.make_directory(),
             15 => self.rename_directory(),
             16 => self.exchange(),
+            17..=20 => self.link_some(),
+            21..=22 => self.cut(),
             _ => self.log(),
         }
     }
@@ -295,15 +178,36 @@ impl Writer {
         self.world.names.iter().filter(|(_, entry)| wanted(**entry)).map(|(name, _)| name.clone()).collect()
     }
 
-    /// One of the files, rather one that was made lately: what an earlier daemon left is slow to write to.
+    /// One of the files, rather one that was made lately.
     fn some_file(&mut self) -> Option<(String, usize)> {
-        let entries = self.world.names.iter();
-        let mut files: Vec<_> =
-            entries.filter_map(|(name, entry)| file_of(*entry).map(|file| (file, name.clone()))).collect();
-        files.sort_unstable();
+        let mut files = self.files();
         let last = files.split_off(files.len().saturating_sub(8));
         let among = if self.dice.below(8) == 0 && !files.is_empty() { files } else { last };
-        (!among.is_empty()).then(|| self.dice.pick(&among)).map(|(file, name)| (name.clone(), *file))
+        self.pick(&among)
+    }
+
+    /// One of the files that were made since the last kill, seldom another: what an earlier daemon left is slow to write
+    /// to.
+    fn some_file_to_change(&mut self) -> Option<(String, usize)> {
+        let files = self.files();
+        let first = files.partition_point(|(file, _)| *file < self.first_since_kill);
+        let (old, new) = files.split_at(first);
+        if self.dice.below(40) == 0 { self.pick(old) } else { self.pick(new) }
+    }
+
+    /// The names of files, the oldest file first.
+    fn files(&self) -> Vec<(usize, String)> {
+        let of_file = |(name, entry): (&String, &Entry)| match entry {
+            Entry::File(file) => Some((*file, name.clone())),
+            Entry::Directory => None,
+        };
+        let mut files: Vec<_> = self.world.names.iter().filter_map(of_file).collect();
+        files.sort_unstable();
+        files
+    }
+
+    fn pick(&mut self, among: &[(usize, String)]) -> Option<(String, usize)> {
+        (!among.is_empty()).then(|| self.dice.pick(among)).map(|(file, name)| (name.clone(), *file))
     }
 
     fn bytes(&mut self) -> Vec<u8> {
@@ -320,12 +224,12 @@ impl Writer {
     /// Makes a file and returns its name.
     fn write_new(&mut self) -> Result<String, Gone> {
         let name = self.new_name('f');
-        let file = self.world.files.len();
-        let after = self.world.with(|world| {
-            world.files.push(Content { versions: vec![Version::whole(Vec::new())], unborn: true });
-            world.names.insert(name.clone(), Entry::File(file));
-        });
+        let file = self.world.next_file();
+        let after = self.world.with(|world| world.create(&name));
         let handle = self.call("create", after, |root| File::create_new(root.join(&name)))?;
+        if self.dice.below(8) == 0 {
+            self.link(&name, file)?;
+        }
         self.fill(handle, file)?;
         Ok(name)
     }
@@ -335,9 +239,11 @@ impl Writer {
         let bytes = Arc::new(self.bytes());
         for at in (0..bytes.len()).step_by(WRITE_BYTES) {
             let len = (at + WRITE_BYTES).min(bytes.len());
-            let version = Version { bytes: Arc::clone(&bytes), len };
-            let after = self.world.with(|world| world.files[file].versions.push(version));
+            let after = self.world.with(|world| world.write(file, Version::beginning(&bytes, len)));
             self.call("write", after, |_| handle.write_all(&bytes[at..len]))?;
+        }
+        if self.dice.below(6) == 0 {
+            self.set_len(&handle, file)?;
         }
         self.finish(handle, file)
     }
@@ -355,17 +261,28 @@ impl Writer {
         self.call("close", after, |_| close(handle))
     }
 
-    /// Truncates a file that is there and writes it anew, or changes some of its bytes.
-    fn write_again(&mut self, anew: bool) -> Result<(), Gone> {
-        let Some((name, file)) = self.some_file() else { return Ok(()) };
+    /// Truncates a file that is there and writes it anew.
+    fn write_again(&mut self) -> Result<(), Gone> {
+        let Some((name, file)) = self.some_file_to_change() else { return Ok(()) };
+        let after = self.world.with(|world| world.set_len(file, 0));
         let mut options = File::options();
-        options.write(true).truncate(anew);
-        if anew {
-            let after = self.world.with(|world| world.files[file].versions.push(Version::whole(Vec::new())));
-            let handle = self.call("open to truncate", after, |root| options.open(root.join(&name)))?;
-            return self.fill(handle, file);
-        }
-        let handle = self.call("open", self.world.clone(), |root| options.open(root.join(&name)))?;
+        options.write(true).truncate(true);
+        let handle = self.call("open to truncate", after, |root| options.open(root.join(&name)))?;
+        self.fill(handle, file)
+    }
+
+    fn open(&mut self, name: &str) -> Result<File, Gone> {
+        self.call("open", self.world.clone(), |root| File::options().write(true).open(root.join(name)))
+    }
+
+    fn change_some(&mut self) -> Result<(), Gone> {
+        let Some((name, file)) = self.some_file_to_change() else { return Ok(()) };
+        self.change(&name, file)
+    }
+
+    /// Changes some of a file's bytes.
+    fn change(&mut self, name: &str, file: usize) -> Result<(), Gone> {
+        let handle = self.open(name)?;
         for _ in 0..=self.dice.below(3) {
             self.made += 1;
             let text = format!("[{} {}]", self.name, self.made);
@@ -373,10 +290,60 @@ impl Writer {
             let at = usize::try_from(self.dice.below(bytes.len() as u64 + 1)).unwrap();
             bytes.resize(bytes.len().max(at + text.len()), 0);
             bytes[at..at + text.len()].copy_from_slice(text.as_bytes());
-            let after = self.world.with(|world| world.files[file].versions.push(Version::whole(bytes)));
+            let after = self.world.with(|world| world.write(file, Version::whole(bytes)));
             self.call("pwrite", after, |_| handle.write_all_at(text.as_bytes(), at as u64))?;
         }
         self.finish(handle, file)
+    }
+
+    /// Cuts a file, or makes it longer: one that is held open, or one that is opened for that alone.
+    fn cut(&mut self) -> Result<(), Gone> {
+        if self.dice.below(2) == 0
+            && let Some(held) = self.held.take()
+        {
+            self.set_len(&held.handle, held.file)?;
+            self.held = Some(held);
+            return Ok(());
+        }
+        let Some((name, file)) = self.some_file_to_change() else { return Ok(()) };
+        let handle = self.open(&name)?;
+        self.set_len(&handle, file)?;
+        self.finish(handle, file)
+    }
+
+    fn set_len(&mut self, handle: &File, file: usize) -> Result<(), Gone> {
+        let old = self.world.latest(file).bytes().len();
+        let len = match self.dice.below(3) {
+            0 => 0,
+            1 => usize::try_from(self.dice.below(old as u64 + 1)).unwrap(),
+            _ => old + usize::try_from(self.dice.below(200_000)).unwrap(),
+        };
+        let after = self.world.with(|world| world.set_len(file, len));
+        self.call("ftruncate", after, |_| handle.set_len(len as u64))
+    }
+
+    /// Gives a file one more name, and goes on with one of both.
+    fn link_some(&mut self) -> Result<(), Gone> {
+        let Some((old, file)) = self.some_file_to_change() else { return Ok(()) };
+        let new = self.link(&old, file)?;
+        match self.dice.below(5) {
+            0 => self.change(&new, file),
+            1 => self.remove_one(&old, false),
+            2 => {
+                let to = self.new_name('f');
+                self.rename(&old, &to)
+            }
+            3 => self.rename(&old, &new),
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives a file one more name, and returns that.
+    fn link(&mut self, old: &str, file: usize) -> Result<String, Gone> {
+        let new = self.new_name('f');
+        let after = self.world.with(|world| world.link(file, &new));
+        self.call("link", after, |root| fs::hard_link(root.join(old), root.join(&new)))?;
+        Ok(new)
     }
 
     /// Writes a new file and renames it over one that is there.
@@ -395,9 +362,9 @@ impl Writer {
     }
 
     fn rename_file(&mut self) -> Result<(), Gone> {
-        let Some((from, file)) = self.some_file() else { return Ok(()) };
+        let Some((from, _)) = self.some_file() else { return Ok(()) };
         let to = match self.some_file() {
-            Some((other, replaced)) if self.dice.below(3) == 0 && replaced != file => other,
+            Some((other, _)) if self.dice.below(3) == 0 && other != from => other,
             _ => self.new_name('f'),
         };
         self.rename(&from, &to)
@@ -473,34 +440,29 @@ impl Writer {
         let mut bytes = self.world.latest(held.file).bytes().to_vec();
         let at = bytes.len() as u64;
         bytes.extend(line.bytes());
-        let after = self.world.with(|world| world.files[held.file].versions.push(Version::whole(bytes)));
+        let after = self.world.with(|world| world.write(held.file, Version::whole(bytes)));
         self.call("append", after, |_| held.handle.write_all_at(line.as_bytes(), at))?;
         self.finish(held.handle, held.file)
     }
 }
 
-fn file_of(entry: Entry) -> Option<usize> {
-    match entry {
-        Entry::File(file) => Some(file),
-        Entry::Directory => None,
-    }
-}
-
 /// The files below a directory with their bytes, and the directories.
-fn read_tree(root: &Path) -> BTreeMap<String, Option<Vec<u8>>> {
+fn read_tree(root: &Path) -> BTreeMap<String, Seen> {
     let mut seen = BTreeMap::new();
     let mut left = vec![root.to_owned()];
     while let Some(directory) = left.pop() {
         for entry in fs::read_dir(&directory).unwrap() {
             let path = entry.unwrap().path();
             let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-            let bytes = if fs::symlink_metadata(&path).unwrap().is_dir() {
+            let metadata = fs::symlink_metadata(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let found = if metadata.is_dir() {
                 left.push(path);
-                None
+                Seen::Directory
             } else {
-                Some(fs::read(&path).unwrap_or_else(|error| panic!("{name}: {error}")))
+                let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+                Seen::File { bytes, inode: Some((metadata.ino(), usize::try_from(metadata.nlink()).unwrap())) }
             };
-            assert!(seen.insert(name.clone(), bytes).is_none(), "{name} is shown twice");
+            assert!(seen.insert(name.clone(), found).is_none(), "{name} is shown twice");
         }
     }
     seen
