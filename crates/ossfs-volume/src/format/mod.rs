@@ -22,7 +22,8 @@ pub(crate) use links::{LINK, LIST_BYTES_MAX, NAMES_MAX, link_of, list_of, lists,
 pub(crate) use metadata::{DIRECTORY_CONTENT_TYPE, TOKEN, foreign, forget_times, keep_time, metadata};
 pub use mime::MimeTypes;
 pub(crate) use names::{
-    HIDDEN_DIRECTORY, LEGACY_MARKER_SUFFIX, alias_of, aliased, check_first_name, check_name, conflict_name, showable,
+    HIDDEN_DIRECTORY, LEGACY_MARKER_SUFFIX, alias_of, aliased, check_first_name, check_name, conflict_name,
+    legacy_marker, showable,
 };
 pub(crate) use symlink::SYMLINK_TARGET_BYTES_MAX;
 pub(crate) use xattrs::{Xattrs, set_xattr_entry, xattr_entry, xattr_entry_fits};

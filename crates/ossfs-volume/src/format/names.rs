@@ -1,7 +1,7 @@
 //! Names of files, and what keys have to do with them.
 
 use crate::Error;
-use ossfs_types::{ETag, Timestamp};
+use ossfs_types::{ETag, Key, Timestamp};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
@@ -13,6 +13,11 @@ pub(crate) const HIDDEN_DIRECTORY: &str = ".ossfs";
 
 /// `NAME_$folder$` is the marker of a directory `NAME`, as old programs write it.
 pub(crate) const LEGACY_MARKER_SUFFIX: &str = "_$folder$";
+
+/// The key that a directory's marker has in the form that ends with `_$folder$`; `key` is that of the other form.
+pub(crate) fn legacy_marker(key: &Key) -> String {
+    format!("{}{LEGACY_MARKER_SUFFIX}", key.as_str().trim_end_matches('/'))
+}
 
 /// Beside objects `NAME/…`, the directory is shown as `NAME` and an object `NAME` as `NAME.ossfs-object`.
 pub(crate) const OBJECT_ALIAS_SUFFIX: &str = ".ossfs-object";

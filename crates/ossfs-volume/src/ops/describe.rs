@@ -108,7 +108,8 @@ impl Core {
         let node = world.tree.node(id).ok_or(Error::NotFound)?;
         let verified =
             node.recorded || !node.is_linked() || !self.time_left(node.verified, self.options.metadata_ttl).is_zero();
-        if node.attributes.is_some() && verified && (self.is_fresh(node) || id == NodeId::ROOT) {
+        let sought = !node.unsought || id == NodeId::ROOT;
+        if node.attributes.is_some() && verified && sought && (self.is_fresh(node) || id == NodeId::ROOT) {
             return Ok(Where::Known);
         }
         if node.names.is_empty() && id != NodeId::ROOT {
@@ -174,6 +175,7 @@ impl Core {
             Found::Implicit => {
                 let attributes = self.default_attributes(FileKind::Directory, id == NodeId::ROOT);
                 let node = tree.node_mut(id).ok_or(Error::NotFound)?;
+                node.unsought = false;
                 // Without a record nothing else knew of a marker.
                 if !node.recorded {
                     node.homes.clear();
@@ -214,19 +216,24 @@ impl Core {
         let node = tree.node(id).ok_or(Error::NotFound)?;
         let directory = node.is_directory();
         let described = self.described(meta, directory, id == NodeId::ROOT);
+        let appendable = meta.object_type == ObjectType::Appendable;
+        let sighting = Sighting { key: key.clone(), ident, kind: Some(described.kind), native: false, appendable };
         if node.recorded {
+            if directory && node.home(key).is_none() && matches!(tree.owner(key.as_str()), Owner::Path(_)) {
+                tree.sight_marker(id, &sighting);
+            }
+            let node = tree.node(id).ok_or(Error::NotFound)?;
             // What the ledger says of it goes before; only what is not known is taken.
             let foreign = self.foreign(node, &meta.metadata);
             let node = tree.node_mut(id).ok_or(Error::NotFound)?;
             node.attributes = node.attributes.or(Some(described.attributes));
             node.foreign = Foreign::Known(foreign);
+            node.unsought = false;
             if node.learn_kind(&described) {
                 tree.touch(id);
             }
             return Ok(true);
         }
-        let appendable = meta.object_type == ObjectType::Appendable;
-        let sighting = Sighting { key: key.clone(), ident, kind: Some(described.kind), native: false, appendable };
         if let Some(joined) = group.and_then(|group| tree.join(&group, Some(id), now)) {
             if joined != id {
                 // Whoever asked for this one finds the other at its name.
@@ -278,6 +285,7 @@ impl Core {
         now: Instant,
     ) {
         node.kind_is_guess = false;
+        node.unsought = false;
         let known = node.attributes.filter(|_| node.is_directory());
         node.attributes = Some(known.map_or(described.attributes, |known| with_times_of(described.attributes, &known)));
         node.xattrs = None;
@@ -333,7 +341,9 @@ fn markers(tree: &Tree, id: NodeId, node: &Node) -> Vec<Key> {
     markers.extend(tree.sources(id).iter().filter_map(|source| Key::parse(source).ok()).filter(owned));
     let others = node.homes.iter().map(|(key, _)| key);
     let (own, old): (Vec<&Key>, Vec<&Key>) = others.partition(|key| key.as_str().ends_with('/'));
-    for key in own.into_iter().chain(old) {
+    let unsought = tree.natural_key(id).filter(|_| node.unsought && id != NodeId::ROOT);
+    let unsought = unsought.and_then(|key| Key::parse(&format::legacy_marker(&key)).ok()).filter(|key| owned(key));
+    for key in own.into_iter().chain(old).chain(&unsought) {
         if !markers.contains(key) {
             markers.push(key.clone());
         }

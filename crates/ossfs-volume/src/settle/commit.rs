@@ -1,6 +1,7 @@
 //! How orders end: one transaction each.
 
-use super::plan::{Order, legacy_marker};
+use super::plan::Order;
+use crate::format::legacy_marker;
 use crate::tree::{Failure, Tree};
 use ossfs_ledger::{Expect, Ident, IntentKind, NodeId};
 use ossfs_types::{FileKind, Key};

@@ -6,7 +6,7 @@
 
 use super::lists::Listing;
 use super::upload::{Completing, Snapshot};
-use crate::format::LEGACY_MARKER_SUFFIX;
+use crate::format::legacy_marker;
 use crate::tree::{Node, Tree, Work};
 use ossfs_ledger::{Expect, Ident, Intent, IntentKind, NodeId};
 use ossfs_store::{Upload, UploadId};
@@ -383,11 +383,6 @@ enum Needed {
     Copy((Key, Ident)),
     /// Nobody has its content.
     Lost,
-}
-
-/// The key that a directory's marker has in the form that ends with `_$folder$`.
-pub(super) fn legacy_marker(key: &Key) -> String {
-    format!("{}{LEGACY_MARKER_SUFFIX}", key.as_str().trim_end_matches('/'))
 }
 
 /// The objects of a node, settled at these keys, that are garbage. A directory keeps an old marker only as long as it has

@@ -61,14 +61,12 @@ impl Tree {
         }
     }
 
-    /// The upload has ended, however it did.
+    /// What was begun for a node has ended, however it did.
     pub(super) fn release_borrowed(&mut self, id: NodeId) {
-        let Some(borrowed) = self.lent.borrowed.get(&id).filter(|borrowed| !borrowed.uploading.is_empty()) else {
-            return;
-        };
-        let held: Vec<Key> = borrowed.uploading.iter().map(|origin| origin.key.clone()).collect();
+        let Some(borrowed) = self.lent.borrowed.get(&id) else { return };
+        let held: Vec<Key> = borrowed.all().map(|origin| origin.key.clone()).collect();
         self.change_borrowed(id, |borrowed| borrowed.uploading.clear());
-        // What it has borrowed again meanwhile must be asked back.
+        // What it has borrowed again meanwhile must be asked back; and without a name, or in a cycle, it can't be waited for.
         held.iter().for_each(|key| self.wake(key));
     }
 

@@ -280,8 +280,7 @@ impl Tree {
                 Some(known) if self.node(known).is_some_and(Node::is_directory) => known,
                 Some(_) => return None,
                 None => {
-                    // Not asked for by its name: it may have an old marker, which only that tells.
-                    let made = self.add(Node::new(FileKind::Directory));
+                    let made = self.add(Node { unsought: true, ..Node::new(FileKind::Directory) });
                     self.attach(made, at, directory.into());
                     made
                 }

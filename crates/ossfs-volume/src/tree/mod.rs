@@ -399,8 +399,6 @@ impl Tree {
                 node.inherited = false;
             }
             self.release_borrowed(ended);
-            // Who waited because it had begun something looks at whether it can go on: it may have no name, or be in a cycle.
-            self.contended_keys(ended).iter().for_each(|key| self.wake(key));
         }
         self.mutated(key);
         self.wake(key);

@@ -70,6 +70,8 @@ pub(crate) struct Node {
     /// The generation that was last set on purpose; what came later came by writing.
     pub attributes_set: u64,
     pub wants_marker: bool,
+    /// A directory that was not found by its name: it may have an old marker that nobody has looked for.
+    pub unsought: bool,
     /// A hidden key that it must move to first, to make room.
     pub hide: Option<Key>,
     /// The key of the intent that is pending for it.
@@ -146,6 +148,7 @@ impl Node {
             hide: None,
             intent: None,
             inherited: false,
+            unsought: false,
             was_read: false,
             durable: None,
             settle_after: None,
@@ -264,6 +267,7 @@ impl Node {
             wants_marker: record.wants_marker,
             appendable: record.appendable,
             attributes_set: record.attributes_set,
+            unsought: record.kind == FileKind::Directory,
             // Who asks for the attributes learns the kind with them; what was written is a file.
             kind_is_guess: record.attributes.is_none()
                 && record.kind != FileKind::Directory
