@@ -263,7 +263,10 @@ impl Tree {
         let elsewhere =
             occupant.homes.iter().any(|(home, _)| home != key && occupant.valid_home(home.as_str()).is_some());
         let stays = self.desired_keys(other).is_some_and(|keys| keys.contains(key));
-        if elsewhere && !stays {
+        // An upload that has begun may still read from here what it goes on with.
+        let pending = occupant.intent.as_ref().and_then(|key| self.intent(key));
+        let uploads = pending.is_some_and(|intent| matches!(intent.kind, IntentKind::Put | IntentKind::Multipart));
+        if elsewhere && !stays && !uploads {
             self.home_to_tomb(other, key);
             return true;
         }

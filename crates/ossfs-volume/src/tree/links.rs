@@ -10,7 +10,7 @@
 //! ```
 
 use super::{Gone, Node, Owner, Sighting, Tree};
-use crate::format::{HIDDEN_DIRECTORY, lists, new_link, showable};
+use crate::format::{HIDDEN_DIRECTORY, alias_of, lists, new_link, showable};
 use ossfs_ledger::{Ident, Link, LinkList, Name, NodeId, Tomb};
 use ossfs_types::{Crc64, ETag, FileKind, Key};
 use std::sync::Arc;
@@ -286,6 +286,9 @@ impl Tree {
                 }
             };
         }
+        let beside = self.child(at, name).is_some_and(|there| self.node(there).is_some_and(Node::is_directory));
+        let alias = if beside { alias_of(name) } else { None };
+        let name = alias.as_deref().unwrap_or(name);
         let free =
             |other: NodeId| other == id || self.node(other).is_some_and(|node| !node.recorded && !node.is_directory());
         let fits = showable(name) && self.child(at, name).is_none_or(free);
