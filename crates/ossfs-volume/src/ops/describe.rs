@@ -333,7 +333,8 @@ impl Core {
 /// does not say that there is none at the directory's own key, which goes before.
 fn markers(tree: &Tree, id: NodeId, node: &Node) -> Vec<Key> {
     let owned = |key: &Key| match tree.owner(key.as_str()) {
-        Owner::Node(owner) => owner == id,
+        // Where it is only about to put a marker there may still be another's.
+        Owner::Node(owner) => owner == id && node.home(key).is_some(),
         Owner::Nobody => false,
         Owner::Path(_) => true,
     };

@@ -333,8 +333,8 @@ impl Tree {
             return false;
         }
         if node.names.is_empty() {
-            // It goes with its last handle.
-            return node.opens > 0;
+            // It goes with its last handle; the root has none.
+            return node.opens > 0 || id == NodeId::ROOT;
         }
         let Some(keys) = self.desired_keys(id) else { return false };
         node.names.len() <= keys.len()

@@ -234,3 +234,14 @@ async fn syncing_a_directory_waits_for_names_that_left_it() {
     keys.retain(|key| key != "d/");
     assert_eq!(keys, ["d/below/deep", "d/stays", "elsewhere"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn syncing_the_root_waits_for_its_names_alone() {
+    let mount = over(&[("a", "1")]).await;
+    mount.mv("a", "b").await.unwrap();
+    let open = mount.create("c").await.unwrap();
+    let root = mount.volume.open_directory(ossfs_volume::NodeId::ROOT).await.unwrap();
+    mount.volume.sync_directory(root).await.unwrap();
+    assert_eq!(mount.objects().await.into_keys().collect::<Vec<_>>(), ["b"]);
+    mount.close(open).await.unwrap();
+}
