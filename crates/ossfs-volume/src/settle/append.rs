@@ -74,7 +74,9 @@ impl Tree {
     /// Whether a node can't settle before what is garbage at its key is gone: an appendable object takes the place of no
     /// other.
     pub(super) fn needs_free_key(&self, id: NodeId, key: &Key) -> bool {
-        self.tomb(key).is_some() && self.node(id).is_some_and(|node| node.appendable && node.homes.is_empty())
+        let appends = self.node(id).is_some_and(|node| node.appendable && node.homes.is_empty());
+        // What it has bytes of itself stays until it has been put whole.
+        appends && self.tomb(key).is_some_and(|tomb| !self.borrowers(key, &tomb.ident).contains(&id))
     }
 }
 

@@ -62,6 +62,11 @@ impl Tree {
             return Err(Gone);
         }
         self.record_node(id);
+        if !self.is_settled(id) {
+            // What lies under a claim, and is recorded for what is below it, or for another of its names: the drain, which
+            // records the rest, takes it for one that is on its way.
+            self.push_work(Work::Node(id));
+        }
         if linked {
             // Its object still carries the id, if others have left.
             self.has_lost_a_name(id);

@@ -1,6 +1,6 @@
 //! What the bucket says of a directory, filtered by who owns the keys, becomes cached nodes.
 
-use super::{Foreign, Node, Owner, Sequence, Sighting, Tree};
+use super::{Foreign, Node, Owner, Sequence, Sighting, Tree, Work};
 use crate::format::{HIDDEN_DIRECTORY, LEGACY_MARKER_SUFFIX, alias_of, showable};
 use ossfs_ledger::{Ident, Name, NodeId};
 use ossfs_types::{FileKind, Key};
@@ -140,6 +140,8 @@ impl Tree {
         }
         if node.recorded {
             self.set_home(id, &sighting.key, sighting.ident.clone());
+            // It moves with its directory.
+            self.push_work(Work::Node(id));
         } else {
             node.set_home(&sighting.key, sighting.ident.clone());
         }

@@ -210,5 +210,8 @@ pub(crate) fn is_mounted(mountpoint: &Path) -> bool {
 
 /// `fusermount3 -u`, as users unmount.
 pub(crate) fn fusermount(mountpoint: &Path) {
-    run(Command::new("fusermount3").arg("-u").arg(mountpoint), SOON);
+    // Machines with FUSE 2 alone have it by another name.
+    let there = |program: &&str| Command::new(program).arg("-V").stdout(Stdio::null()).status().is_ok();
+    let program = ["fusermount3", "fusermount"].into_iter().find(there).expect("fusermount is there");
+    run(Command::new(program).arg("-u").arg(mountpoint), SOON);
 }
