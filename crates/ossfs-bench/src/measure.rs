@@ -259,12 +259,12 @@ impl Stage {
         let mut place = self.place(run)?;
         let mut samples = Vec::new();
         for step in run.row.steps {
-            if matches!(step.shape, Shape::Remount) {
-                place = self.remount(run, place)?;
-                samples.push(None);
-                continue;
-            }
             self.sandbox.begin_counting()?;
+            place = match step.shape {
+                Shape::Remount => self.remount(run, place)?,
+                Shape::KillAndMount => self.kill_and_mount(run, place)?,
+                _ => place,
+            };
             let cpu_s = place.cpu_s();
             let done = self.take(run, &place, step)?;
             let counts = self.sandbox.counts()?;
@@ -330,12 +330,22 @@ impl Stage {
         }
     }
 
+    fn kill_and_mount(&self, run: &Run<'_>, place: Place) -> Result<Place> {
+        drop(place);
+        let mounted = self.mount(run)?;
+        self.sandbox.set(run.row.setting)?;
+        Ok(Place::Mount(Box::new(mounted)))
+    }
+
     fn take(&self, run: &Run<'_>, place: &Place, step: &Step) -> Result<Option<Done>> {
         let (row, scale, program) = (run.row, run.plan.scale, &run.plan.program);
         let ours = run.contestant.is_ours();
         match (place, step.shape) {
             (Place::Nowhere, shape) => self.raw.work(shape, run.out, row.connections, scale, OWN_LIMIT),
-            (Place::Mount(mounted), Shape::Mount) => Ok(Some(Done { seconds: mounted.seconds, amount: 1 })),
+            (_, Shape::Refuse) => self.sandbox.refuse_objects().map(|()| None),
+            (Place::Mount(mounted), Shape::Mount | Shape::KillAndMount) => {
+                Ok(Some(Done { seconds: mounted.seconds, amount: 1 }))
+            }
             (Place::Mount(mounted), Shape::Drain { .. }) if ours => timed(|| mounted.sync(program)).map(Some),
             (Place::Mount(mounted), Shape::SettleMove { entries, .. }) if ours => {
                 let done = timed(|| mounted.sync(program))?;

@@ -27,7 +27,7 @@ pub(crate) const BLOCK_BYTES: usize = 8 << 20;
 const FILLERS: usize = 16;
 const POLL: Duration = Duration::from_millis(20);
 /// For anything to be in the bucket that a peer answered for before.
-const ARRIVAL_DEADLINE: Duration = Duration::from_secs(60);
+const ARRIVAL_DEADLINE: Duration = Duration::from_secs(30);
 
 /// A client of the sandbox.
 pub(crate) struct Raw {
@@ -122,6 +122,8 @@ impl Raw {
             | Shape::Lookups { .. }
             | Shape::Getattrs { .. }
             | Shape::Rename { .. }
+            | Shape::Refuse
+            | Shape::KillAndMount
             | Shape::Remount => return Ok(None),
         };
         Ok(Some(Done { seconds: begun.elapsed().as_secs_f64(), amount }))

@@ -90,6 +90,12 @@ impl Sandbox {
         self.ask("PUT", "/-/conditions", setting.conditions()).map(drop)
     }
 
+    /// No object is put from now on, until the next [`set`](Self::set).
+    pub(crate) fn refuse_objects(&self) -> Result<()> {
+        let faults = r#"{"faults": [{"operations": ["PutObject"], "kind": "error-503"}]}"#;
+        self.ask("PUT", "/-/conditions", faults).map(drop)
+    }
+
     pub(crate) fn begin_counting(&self) -> Result<()> {
         self.ask("POST", "/-/stats/reset", "").map(drop)
     }

@@ -100,7 +100,12 @@ impl Workplace<'_> {
             Shape::Lookups { dir, names, threads } => self.lookups(dir, count(names), threads)?,
             Shape::Getattrs { dir, threads, calls_each } => self.getattrs(dir, threads, count(calls_each))?,
             Shape::Rename { from, to } => timed(1, || Ok(fs::rename(self.at(from), self.at(to))?))?,
-            Shape::Mount | Shape::Drain { .. } | Shape::SettleMove { .. } | Shape::Remount => return Ok(None),
+            Shape::Mount
+            | Shape::Drain { .. }
+            | Shape::SettleMove { .. }
+            | Shape::Refuse
+            | Shape::KillAndMount
+            | Shape::Remount => return Ok(None),
         };
         Ok(Some(done))
     }

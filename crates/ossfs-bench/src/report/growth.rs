@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::figures::found;
 use crate::contestants::Contestant;
 use crate::measure::Measured;
-use crate::rows::{Data, Row, Unit};
+use crate::rows::{Data, Row, Shape, Unit};
 use crate::statistics::{grouped, three_digits};
 
 /// The product's costs of each step side by side.
@@ -45,10 +45,15 @@ fn joined(cells: impl Iterator<Item = Option<String>>) -> String {
     cells.map(|cell| format!(" {} |", cell.unwrap_or_default())).collect()
 }
 
+/// Those that are there before the work, or come with it.
 fn entries(row: &Row) -> u64 {
-    let of = |data: &Data| match *data {
+    let there = row.data.iter().map(|data| match *data {
         Data::Files { count, .. } => count,
         Data::Object { .. } => 1,
-    };
-    row.data.iter().map(of).sum()
+    });
+    let made = row.steps.iter().map(|step| match step.shape {
+        Shape::CreateFiles { files, .. } => files,
+        _ => 0,
+    });
+    there.chain(made).sum()
 }

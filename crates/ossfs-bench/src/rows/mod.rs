@@ -71,6 +71,11 @@ pub(crate) enum Shape {
     Rename { from: &'static str, to: &'static str },
     /// Until the bucket has followed.
     SettleMove { from: &'static str, to: &'static str, entries: u64 },
+    /// From now on the bucket takes no object.
+    Refuse,
+    /// `kill -9`, and how long a new mount takes to answer, with everything that was recorded. The bucket takes objects
+    /// again.
+    KillAndMount,
     /// Unmounts, and mounts again with everything that is remembered on disk, but without page caches.
     Remount,
 }
@@ -106,6 +111,8 @@ impl Shape {
             | Self::ListLong { .. }
             | Self::Find { .. }
             | Self::Rename { .. }
+            | Self::Refuse
+            | Self::KillAndMount
             | Self::Remount => Unit::Time,
         }
     }

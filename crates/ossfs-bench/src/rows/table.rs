@@ -298,6 +298,9 @@ pub(crate) const ROWS: &[Row] = &[
     GROWTH_1K,
     GROWTH_10K,
     GROWTH_100K,
+    KILLED_1K,
+    KILLED_10K,
+    KILLED_100K,
     Row {
         name: "growth-1m",
         title: "1,000,000 entries",
@@ -358,4 +361,43 @@ const GROWTH_100K: Row = Row {
     rounds_max: 1,
     steps: growth!(100_000),
     ..GROWTH_1K
+};
+
+/// The steps of a row with a number of files that a killed daemon leaves on the local disk.
+macro_rules! killed {
+    ($files:expr) => {
+        &[
+            silent(Shape::Refuse),
+            figure("create, kept here", Shape::CreateFiles { dir: "new", files: $files, bytes: 16, threads: 8 }, &[]),
+            figure("mount after kill -9", Shape::KillAndMount, &[]),
+            figure("kept, into the bucket", Shape::Drain { dir: "new", files: $files, bytes: 16 }, &[]),
+        ]
+    };
+}
+
+const KILLED_1K: Row = Row {
+    name: "killed-1k",
+    title: "1,000 files that are not in the bucket when ossfs is killed",
+    family: "growth",
+    options: &["-owriteback"],
+    others: ALONE_ONCE,
+    rounds_max: 3,
+    steps: killed!(1000),
+    ..PLAIN
+};
+
+const KILLED_10K: Row = Row {
+    name: "killed-10k",
+    title: "10,000 files that are not in the bucket when ossfs is killed",
+    steps: killed!(10_000),
+    rounds_max: 1,
+    ..KILLED_1K
+};
+
+const KILLED_100K: Row = Row {
+    name: "killed-100k",
+    title: "100,000 files that are not in the bucket when ossfs is killed",
+    steps: killed!(100_000),
+    rounds_max: 1,
+    ..KILLED_1K
 };
