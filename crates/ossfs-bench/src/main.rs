@@ -66,6 +66,10 @@ struct Arguments {
     #[arg(long = "mount-option", value_name = "-oOPTION", allow_hyphen_values = true)]
     mount_options: Vec<String>,
 
+    /// Write the result to docs/benchmarks.md although not everything is measured
+    #[arg(long)]
+    publish: bool,
+
     /// Name the rows
     #[arg(long)]
     list: bool,
@@ -82,7 +86,7 @@ struct Arguments {
     #[arg(long, hide = true, value_name = "DIR")]
     scratch: Option<PathBuf>,
 
-    /// Where a run of everything is written
+    /// Where results are written
     #[arg(long, hide = true, value_name = "DIR")]
     docs: Option<PathBuf>,
 }
@@ -147,7 +151,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     });
     let client = client.transpose()?;
     println!("\n{}", report::markdown(&preface, &measured, client.as_deref(), None));
-    if let Some(docs) = arguments.docs.as_ref().filter(|_| arguments.is_whole()) {
+    if let Some(docs) = arguments.docs.as_ref().filter(|_| arguments.publish || arguments.is_whole()) {
         report::publish(docs, &preface, &measured, client.as_deref())?;
         println!("Written to {}.", docs.join("benchmarks.md").display());
     }
