@@ -180,7 +180,7 @@ pub(crate) const ROWS: &[Row] = &[
         family: "metadata",
         setting: Setting::Far,
         data: &[Data::Files { dir: "data/names", count: 100_000, bytes: 16, per_directory: None }],
-        rounds_max: 3,
+        rounds_max: 2,
         steps: &[
             figure("ls -U, cold", Shape::ListNames { dir: "data/names", entries: 100_000 }, &[]),
             figure(
