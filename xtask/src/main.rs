@@ -31,7 +31,9 @@ enum Command {
     Test(test::Arguments),
     /// Build, start an OSS server on this machine, mount a bucket of it and show what that is like
     Demo(demo::Arguments),
-    /// Measure throughput and processor time
+    /// Measure ossfs against the raw client, the local disk and every peer that is installed
+    ///
+    /// `cargo xtask bench --list` names the rows, `cargo xtask bench --help` everything else.
     Bench(bench::Arguments),
 }
 

@@ -55,6 +55,15 @@ fn is_of_our_package(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
 }
 
+/// Variables of our environment that belong to another account of OSS, or lead elsewhere.
+pub(crate) fn other_accounts() -> Vec<OsString> {
+    let is_other = |name: &OsString| {
+        let lower = name.to_string_lossy().to_ascii_lowercase();
+        ["oss_", "alibaba_cloud_", "aws_"].iter().any(|start| lower.starts_with(start)) || lower.ends_with("_proxy")
+    };
+    std::env::vars_os().map(|(name, _)| name).filter(is_other).collect()
+}
+
 /// How a child ended.
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
@@ -97,6 +106,11 @@ impl Task {
     pub(crate) fn without_env(mut self, name: impl AsRef<OsStr>) -> Task {
         self.command.env_remove(name);
         self
+    }
+
+    /// Without what belongs to another account of OSS, or leads elsewhere.
+    pub(crate) fn without_other_accounts(self) -> Task {
+        other_accounts().into_iter().fold(self, Task::without_env)
     }
 
     /// Shows this as the command line.

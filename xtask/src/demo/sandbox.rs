@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::place::Place;
 use super::process::Process;
-use super::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUCKET, REGION, walk};
-use crate::run::interrupted;
+use super::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUCKET, REGION};
+use crate::run::{interrupted, other_accounts};
 
 const START_DEADLINE: Duration = Duration::from_secs(30);
 const END_GRACE: Duration = Duration::from_secs(10);
@@ -34,9 +34,9 @@ impl Sandbox {
         // `setsid` becomes the program, so the child is the server.
         let mut command = Command::new("setsid");
         command.arg(place.program()).args(arguments).current_dir(place.root());
-        walk::forget_other_accounts(|name| {
+        for name in other_accounts() {
             command.env_remove(name);
-        });
+        }
         command.env("OSS_ACCESS_KEY_ID", ACCESS_KEY_ID).env("OSS_ACCESS_KEY_SECRET", ACCESS_KEY_SECRET);
         command.stdin(Stdio::null()).stderr(output.try_clone()?).stdout(output);
         let mut child = command.spawn().context("cannot run setsid (of util-linux)")?;

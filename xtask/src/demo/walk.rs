@@ -1,6 +1,5 @@
 //! The walk: commands as one would type them, and what they print.
 
-use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -63,16 +62,6 @@ pub(super) fn variables(endpoint: &str) -> [(&'static str, &str); 5] {
     ]
 }
 
-/// Calls back for each variable of our environment that belongs to another account of OSS, or leads elsewhere.
-pub(super) fn forget_other_accounts(mut forget: impl FnMut(&OsString)) {
-    for (name, _) in std::env::vars_os() {
-        let lower = name.to_string_lossy().to_ascii_lowercase();
-        if lower.starts_with("oss_") || lower.starts_with("alibaba_cloud_") || lower.ends_with("_proxy") {
-            forget(&name);
-        }
-    }
-}
-
 fn mount(place: &Place, endpoint: &str) -> Result<()> {
     let (mountpoint, passwd) = (place.mountpoint(), place.file("passwd"));
     fs::create_dir_all(&mountpoint).with_context(|| format!("cannot make {}", mountpoint.display()))?;
@@ -90,7 +79,7 @@ fn mount(place: &Place, endpoint: &str) -> Result<()> {
         Task::new(place.program(), COMMAND_DEADLINE).arg(BUCKET).arg(place.below_root(&mountpoint)).args(&options);
     let line = format!("ossfs {BUCKET} {} {shown}", place.shown(&mountpoint));
     // What is not in the bucket yet is remembered with the demo, not with the system.
-    let task = clean(task).env("STATE_DIRECTORY", place.state());
+    let task = task.without_other_accounts().env("STATE_DIRECTORY", place.state());
     let ended = task.dir(place.root()).shown_as(line).run()?;
     ensure!(ended.status.success(), "the bucket was not mounted");
     let line = format!("df -h {}", place.shown(&mountpoint));
@@ -103,15 +92,9 @@ fn mount(place: &Place, endpoint: &str) -> Result<()> {
 /// A command line, run by a shell in the mount.
 fn shell(place: &Place, endpoint: &str, line: &str) -> Task {
     let task = Task::new("sh", COMMAND_DEADLINE).args(["-c", line]).dir(place.mountpoint());
-    let task = clean(task).shown_as(line.to_owned());
+    let task = task.without_other_accounts().shown_as(line.to_owned());
     let task = variables(endpoint).into_iter().fold(task, |task, (name, value)| task.env(name, value));
     task.path_first([place.release().to_owned(), place.release().join("examples")])
-}
-
-fn clean(task: Task) -> Task {
-    let mut others = Vec::new();
-    forget_other_accounts(|name| others.push(name.clone()));
-    others.into_iter().fold(task, |task, name| task.without_env(&name))
 }
 
 fn must_succeed(line: &str, success: bool) -> Result<()> {

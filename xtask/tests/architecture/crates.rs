@@ -13,6 +13,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ossfs-ledger", &["ossfs-types"]),
     ("ossfs-volume", &["ossfs-types", "ossfs-store", "ossfs-ledger"]),
     ("ossfs", &["ossfs-types", "ossfs-store", "ossfs-ledger", "ossfs-volume", "ossfs-sandbox"]),
+    ("ossfs-bench", &["ossfs-types", "ossfs-store"]),
     ("xtask", &["ossfs-types", "ossfs-store", "ossfs-sandbox", "ossfs"]),
 ];
 
