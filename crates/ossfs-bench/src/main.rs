@@ -137,6 +137,9 @@ fn run(arguments: &Arguments) -> Result<()> {
     let _scratch = leftovers::Folder::make(plan.scratch.clone())?;
     let preface = preface(&plan, absent);
     println!("Peers: {}. Absent: {}.", preface.peers.join("; "), preface.absent.join(", "));
+    if !arguments.small {
+        processes::touch_memory();
+    }
     let mut measured: Vec<Measured> = Vec::new();
     for row in chosen {
         let begun = Instant::now();

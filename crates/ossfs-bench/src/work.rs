@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags};
+use rustix::fs::{AtFlags, CWD, MemfdFlags, Mode, OFlags, StatxFlags};
 use rustix::mount::MountFlags;
 
 use crate::leftovers::Running;
@@ -240,17 +240,27 @@ fn program(name: &str, flag: &str, path: &Path) -> Vec<Command> {
     vec![command]
 }
 
-/// Runs programs at once, until all have ended; what they print goes nowhere.
+/// Runs programs at once, until all have ended; of what they say the first complaint counts.
 fn run(mut commands: Vec<Command>, amount: u64) -> Result<Done> {
+    let complaints = File::from(rustix::fs::memfd_create("complaints", MemfdFlags::CLOEXEC)?);
     timed(amount, || {
-        let start = |command: &mut Command| Running::start(command.stdin(Stdio::null()).stdout(Stdio::null()));
+        let start = |command: &mut Command| {
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(complaints.try_clone()?);
+            Running::start(command)
+        };
         let children = commands.iter_mut().map(start).collect::<Result<Vec<_>>>()?;
         for mut running in children {
             let status = running.end()?;
-            ensure!(status.success(), "a program ended with {status}");
+            ensure!(status.success(), "{status}: {}", first_line(&complaints));
         }
         Ok(())
     })
+}
+
+fn first_line(file: &File) -> String {
+    let mut start = [0; 500];
+    let len = file.read_at(&mut start, 0).unwrap_or_default();
+    String::from_utf8_lossy(&start[..len]).lines().next().unwrap_or_default().to_owned()
 }
 
 /// Files on the local disk for `cp` and `tar`: a folder for each process, and all in one archive.
@@ -303,7 +313,8 @@ mod tests {
         assert_eq!(amount(Shape::Untar { dir: "u", files: 40, bytes: 100 }), 40);
         assert_eq!(amount(Shape::Getattrs { dir: "out/n", threads: 2, calls_each: 8 }), 16);
         assert_eq!(fs::read_dir(folder.path().join("out/u/p0")).unwrap().count(), 10);
-        assert!(place.work(Shape::Find { dir: "not/there", entries: 1 }).is_err());
+        let error = place.work(Shape::Find { dir: "not/there", entries: 1 }).unwrap_err();
+        assert!(format!("{error}").contains("No such file or directory"), "{error}");
         assert!(place.work(Shape::Mount).unwrap().is_none());
     }
 }
