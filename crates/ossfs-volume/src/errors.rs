@@ -107,6 +107,11 @@ impl Error {
         }
     }
 
+    /// What it means for who asked by number rather than by name: a name that is gone is a file that is gone.
+    pub(crate) fn by_number(self) -> Self {
+        if self == Self::NotFound { Self::Stale } else { self }
+    }
+
     /// What a store's failure means for a call.
     pub(crate) fn of(kind: store::Kind) -> Self {
         use store::Kind;

@@ -15,10 +15,7 @@ const SHOWN_FILES: u64 = 1 << 40;
 impl Volume {
     /// What is known of a node.
     pub async fn attributes(&self, node: NodeId) -> Result<NodeAttributes> {
-        let core = &self.core;
-        // The kernel asks by number, so the name that is gone is a file that is gone.
-        let known = core.with_attributes(node, |world| core.view(&world.tree, node)).await;
-        known.map_err(|error| if error == Error::NotFound { Error::Stale } else { error })
+        self.core.described_view(node).await.map_err(Error::by_number)
     }
 
     /// Sets attributes, and cuts or lengthens a file.
@@ -40,7 +37,7 @@ impl Volume {
         let drop_privileges = set.drop_privileges && set.size.is_none() && !directory;
         let others = SetAttributes { size: None, handle: None, drop_privileges, ..set };
         if others == SetAttributes::default() {
-            return core.with_attributes(node, |world| core.view(&world.tree, node)).await;
+            return core.described_view(node).await;
         }
         let set = core.with_attributes(node, |world| {
             let now = core.clock.now();

@@ -1,6 +1,7 @@
 //! Attributes are asked for: one request a node, many at once.
 
 use super::{LOOKS_MAX, store_error};
+use crate::NodeAttributes;
 use crate::core::{Core, World};
 use crate::errors::{Error, Result};
 use crate::format::{self, Defaults, Described};
@@ -89,14 +90,26 @@ impl Core {
         id: NodeId,
         mut act: impl FnMut(&mut World) -> Result<R>,
     ) -> Result<R> {
+        self.once_described(id, || {
+            self.change(|world| if has_attributes(world, id) { act(world).map(Some) } else { Ok(None) })
+        })
+        .await
+    }
+
+    /// What is known of a node, once its attributes are. Changes nothing.
+    pub(super) async fn described_view(&self, id: NodeId) -> Result<NodeAttributes> {
+        self.once_described(id, || {
+            let world = self.world();
+            if has_attributes(&world, id) { self.view(&world.tree, id).map(Some) } else { Ok(None) }
+        })
+        .await
+    }
+
+    /// Describes a node until an attempt finds it so: a listing may show meanwhile that its attributes may be others.
+    async fn once_described<R>(&self, id: NodeId, mut attempt: impl FnMut() -> Result<Option<R>>) -> Result<R> {
         for _ in 0..LOOKS_MAX {
             self.describe(id).await?;
-            let done = self.change(|world| {
-                // A listing may have shown meanwhile that they may be others.
-                let known = world.tree.node(id).is_none_or(|node| node.attributes.is_some());
-                if known { act(world).map(Some) } else { Ok(None) }
-            })?;
-            if let Some(done) = done {
+            if let Some(done) = attempt()? {
                 return Ok(done);
             }
         }
@@ -327,6 +340,11 @@ impl Core {
             _ => target.to_string(),
         }
     }
+}
+
+/// Whether the attributes of a node are known; of one that is gone there is nothing to learn.
+fn has_attributes(world: &World, id: NodeId) -> bool {
+    world.tree.node(id).is_none_or(|node| node.attributes.is_some())
 }
 
 /// The keys where a directory's marker may be. A listing of the directory above shows old markers only, so that a known one

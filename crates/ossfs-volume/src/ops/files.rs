@@ -66,7 +66,7 @@ impl Volume {
         if mode.write || mode.truncate {
             core.writable()?;
         }
-        core.describe(node).await.map_err(|error| if error == Error::NotFound { Error::Stale } else { error })?;
+        core.describe(node).await.map_err(Error::by_number)?;
         let opened = core.change(|world| core.open(world, node, mode))?;
         if mode.truncate {
             let opening = Opening { volume: self, handle: Some(opened.handle) };

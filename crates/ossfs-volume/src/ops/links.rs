@@ -26,8 +26,8 @@ impl Volume {
             return Err(Error::NotPermitted);
         }
         core.check_key(parent, name, false)?;
+        core.describe(node).await?;
         for _ in 0..LOOKS_MAX {
-            core.describe(node).await?;
             core.may_have_another_name(node)?;
             match core.resolve_name(parent, name).await? {
                 Known::Node(_) => return Err(Error::Exists),

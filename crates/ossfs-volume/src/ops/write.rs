@@ -116,7 +116,7 @@ impl Core {
         if self.world().tree.node(id).is_none_or(Node::may_be_changed) {
             return Ok(());
         }
-        self.describe(id).await.map_err(|error| if error == Error::NotFound { Error::Stale } else { error })
+        self.describe(id).await.map_err(Error::by_number)
     }
 
     fn write_once(

@@ -81,11 +81,7 @@ impl Core {
     /// The extended attributes of a node.
     async fn xattrs(&self, id: NodeId) -> Result<Xattrs> {
         for _ in 0..LOOKS_MAX {
-            match self.describe(id).await {
-                Ok(()) => {}
-                Err(Error::NotFound) => return Err(Error::Stale),
-                Err(error) => return Err(error),
-            }
+            self.describe(id).await.map_err(Error::by_number)?;
             if let Some(xattrs) = self.world().tree.node(id).map(known).ok_or(Error::Stale)? {
                 return Ok(xattrs);
             }

@@ -7,9 +7,9 @@
 use super::lists::Listing;
 use super::upload::{Completing, Snapshot};
 use crate::format::legacy_marker;
-use crate::tree::{Node, Tree, Work};
+use crate::tree::{Node, Tree, Work, upload_of};
 use ossfs_ledger::{Expect, Ident, Intent, IntentKind, NodeId};
-use ossfs_store::{Upload, UploadId};
+use ossfs_store::Upload;
 use ossfs_types::Key;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -66,8 +66,7 @@ impl Order {
 
     /// The upload that it has begun and that may not have ended.
     pub(super) fn upload(&self) -> Option<Upload> {
-        let id = UploadId::parse(self.intent.upload.as_deref()?)?;
-        Some(Upload { key: self.key.clone(), id })
+        upload_of(&self.key, &self.intent)
     }
 }
 

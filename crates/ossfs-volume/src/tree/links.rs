@@ -199,11 +199,10 @@ impl Tree {
     pub(super) fn drop_homes_without_name(&mut self, id: NodeId) {
         let Some(node) = self.node(id) else { return };
         let paths: Vec<String> = node.names.iter().filter_map(|(parent, name)| self.path_in(*parent, name)).collect();
-        let places: Vec<bool> =
-            node.homes.iter().map(|(key, _)| paths.iter().any(|path| *path == *self.place(key.as_str()))).collect();
+        let named = |(key, _): &&(Key, Ident)| paths.iter().any(|path| *path == *self.place(key.as_str()));
+        let homes = node.homes.iter().filter(named).cloned().collect();
         let Some(node) = self.nodes.get_mut(&id) else { return };
-        let mut named = places.into_iter();
-        node.homes.retain(|_| named.next().unwrap_or(true));
+        node.homes = homes;
         node.current = node.any_valid_home().map(|(_, ident)| ident.clone());
     }
 

@@ -87,6 +87,12 @@ pub(crate) enum Work {
     Claim(Arc<str>),
 }
 
+/// The upload of an intent, if it has begun one.
+pub(crate) fn upload_of(key: &Key, intent: &Intent) -> Option<Upload> {
+    let id = UploadId::parse(intent.upload.as_deref()?)?;
+    Some(Upload { key: key.clone(), id })
+}
+
 impl Tree {
     /// A tree of which only the root is known.
     pub(crate) fn new(prefix: Prefix) -> Self {
@@ -243,8 +249,7 @@ impl Tree {
     /// The upload that was begun for a node and may not have ended.
     pub(crate) fn pending_upload(&self, id: NodeId) -> Option<Upload> {
         let key = self.node(id)?.intent.as_ref()?;
-        let upload = UploadId::parse(self.intent(key)?.upload.as_deref()?)?;
-        Some(Upload { key: key.clone(), id: upload })
+        upload_of(key, self.intent(key)?)
     }
 
     pub(crate) fn home_at(&self, key: &Key) -> Option<NodeId> {
